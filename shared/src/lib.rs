@@ -1,0 +1,1 @@
+//! Root-task sessions and what they are for.

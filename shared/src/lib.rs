@@ -1,1 +1,16 @@
-//! Root-task sessions and what they are for.
+//! What Unroot's functions share: the domain, the events, the calls to AWS, and the wiring of a Lambda function.
+//!
+//! Architecture: functions -> `runtime`, `config`, `telemetry`, `examine` -> `aws` -> `domain`. Only `aws` names an AWS
+//! SDK crate; `domain` is pure; `events` turns untrusted JSON into domain values.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test that panics says why"
+    )
+)]
+
+pub mod domain;

@@ -1,0 +1,115 @@
+//! The long-term credentials of a root user, as they were read.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::id::{AccessKeyId, MfaSerialNumber, SigningCertificateId};
+
+/// All the credentials that a root user has. Exists only where all four kinds were read: an audit that failed is a
+/// `Failure`, never an empty `RootCredentials`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootCredentials {
+    pub login_profile: Option<LoginProfile>,
+    pub access_keys: Vec<AccessKey>,
+    pub signing_certificates: Vec<SigningCertificate>,
+    pub mfa_devices: Vec<MfaDevice>,
+}
+
+/// A password, or the permission to set one by password recovery: AWS shows no difference
+/// (recorded as `root_summary_recovery_allowed`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginProfile {
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub created: Option<OffsetDateTime>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessKey {
+    pub id: AccessKeyId,
+    pub status: AccessKeyStatus,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub created: Option<OffsetDateTime>,
+    pub last_used: LastUsed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessKeyStatus {
+    Active,
+    Inactive,
+    Expired,
+}
+
+/// When an access key was used last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum LastUsed {
+    /// Not since 2015-04-22, when IAM began to keep the date
+    /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyLastUsed.html>).
+    Never,
+    Used {
+        #[serde(with = "time::serde::rfc3339")]
+        at: OffsetDateTime,
+        service: String,
+        region: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningCertificate {
+    pub id: SigningCertificateId,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub uploaded: Option<OffsetDateTime>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MfaDevice {
+    pub serial_number: MfaSerialNumber,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub enabled: Option<OffsetDateTime>,
+}
+
+/// The four entries of `GetAccountSummary` that speak of the root user.
+///
+/// The values are counts or flags, AWS does not say which, so only zero has a meaning here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootSummary {
+    pub password_present: i32,
+    pub access_keys_present: i32,
+    pub signing_certificates_present: i32,
+    pub mfa_enabled: i32,
+}
+
+impl RootCredentials {
+    pub fn is_empty(&self) -> bool {
+        !self.can_sign_in() && self.mfa_devices.is_empty()
+    }
+
+    /// Whether anything is left that MFA protects: a password, an access key or a signing certificate.
+    pub fn can_sign_in(&self) -> bool {
+        self.login_profile.is_some() || !self.access_keys.is_empty() || !self.signing_certificates.is_empty()
+    }
+}
+
+impl RootSummary {
+    pub fn is_clean(self) -> bool {
+        let Self {
+            password_present,
+            access_keys_present,
+            signing_certificates_present,
+            mfa_enabled,
+        } = self;
+        [
+            password_present,
+            access_keys_present,
+            signing_certificates_present,
+            mfa_enabled,
+        ]
+        .iter()
+        .all(|&entry| entry == 0)
+    }
+}

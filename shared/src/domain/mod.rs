@@ -1,0 +1,14 @@
+//! What Unroot knows and decides, as values and pure functions.
+//!
+//! Nothing here does input or output, reads a clock or names an AWS SDK crate: a decision that can be taken here can be
+//! tested in a table.
+
+pub mod account;
+pub mod credentials;
+pub mod failure;
+pub mod id;
+pub mod plan;
+pub mod record;
+pub mod request;
+pub mod scope;
+pub mod task;

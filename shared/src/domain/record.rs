@@ -1,0 +1,279 @@
+//! What is said about an account, and about an audit as a whole: the report. Its JSON is an interface, documented in the
+//! README; `SCHEMA_VERSION` changes when a reader of the old form would misunderstand the new one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::credentials::RootCredentials;
+use super::failure::{Cause, Failure};
+use super::id::{AccountId, OrganizationId};
+use super::plan::{DeletionStep, HeldBack};
+use super::request::{Mode, Selection};
+use super::scope::NotCovered;
+use super::task::TaskPolicy;
+
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What is known of an account's root credentials.
+///
+/// INVARIANT (never claims more than it saw): `Clean` and `Stripped` come from reading the account and finding nothing,
+/// never from a call that returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Read, and nothing was there.
+    Clean,
+    /// Something was there, was deleted, and is read to be gone.
+    Stripped,
+    /// Something is there and was left on purpose: `Audit` mode, or held back.
+    CredentialsPresent,
+    /// Something is there that should have been deleted.
+    Failed,
+    /// The account could not be read.
+    Unknown,
+    /// Not looked at.
+    NotCovered,
+}
+
+/// The outcome for one account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountRecord {
+    pub account_id: AccountId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
+    pub verdict: Verdict,
+    /// Why, in words; absent where the verdict says it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// What the audit found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<RootCredentials>,
+    /// What would be deleted, in order; only in `Audit` mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<DeletionStep>,
+    /// What this run deleted, in order: the calls that AWS answered with success.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<DeletionStep>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBack>,
+    /// What is left, read after the deletions; absent where nothing was deleted or the reading failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<RootCredentials>,
+    /// The root sessions that were opened for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<TaskPolicy>,
+}
+
+/// The outcome of an audit, or of the part of it that one invocation did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditReport {
+    pub schema_version: u32,
+    /// Names the audit across the invocations that it took.
+    pub run: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub started: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub finished: OffsetDateTime,
+    pub organization: OrganizationId,
+    pub management_account: AccountId,
+    pub mode: Mode,
+    pub selection: Selection,
+    pub completeness: Completeness,
+    /// Over the whole audit so far, earlier invocations included.
+    pub totals: Totals,
+    /// One record for each account that this invocation looked at, in the order of their ids.
+    pub accounts: Vec<AccountRecord>,
+}
+
+/// Whether the audit saw all that it was asked to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all_fields = "camelCase")]
+pub enum Completeness {
+    Complete,
+    /// The invocation ran out of time; the rest was handed to the queue.
+    Continues,
+    /// The list of accounts could not be read to its end.
+    Broken {
+        failure: Failure,
+        remedy: String,
+    },
+}
+
+/// Numbers over the accounts of an audit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Totals {
+    pub accounts: u64,
+    pub verdicts: BTreeMap<Verdict, u64>,
+    /// Failed and unknown accounts by cause.
+    pub causes: BTreeMap<Cause, u64>,
+    pub found: CredentialCounts,
+    pub removed: CredentialCounts,
+    pub sessions: BTreeMap<TaskPolicy, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CredentialCounts {
+    pub login_profiles: u64,
+    pub access_keys: u64,
+    pub signing_certificates: u64,
+    pub mfa_devices: u64,
+}
+
+impl AccountRecord {
+    /// A record with a verdict and nothing else yet.
+    pub fn new(account_id: AccountId, verdict: Verdict) -> Self {
+        Self {
+            account_id,
+            account_name: None,
+            verdict,
+            reason: None,
+            failure: None,
+            remedy: None,
+            found: None,
+            planned: Vec::new(),
+            removed: Vec::new(),
+            held_back: Vec::new(),
+            left: None,
+            sessions: Vec::new(),
+        }
+    }
+
+    pub fn not_covered(account_id: AccountId, reason: &NotCovered) -> Self {
+        Self {
+            reason: Some(reason.to_string()),
+            ..Self::new(account_id, Verdict::NotCovered)
+        }
+    }
+
+    /// The account could not be read: never `Clean`.
+    pub fn unknown(account_id: AccountId, failure: Failure) -> Self {
+        Self::new(account_id, Verdict::Unknown).with_failure(failure)
+    }
+
+    #[must_use]
+    pub fn with_failure(self, failure: Failure) -> Self {
+        Self {
+            remedy: Some(failure.cause.remedy().to_owned()),
+            failure: Some(failure),
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            account_name: Some(name.to_owned()),
+            ..self
+        }
+    }
+}
+
+impl Totals {
+    pub fn add(&mut self, record: &AccountRecord) {
+        self.accounts += 1;
+        *self.verdicts.entry(record.verdict).or_default() += 1;
+        if let Some(failure) = &record.failure {
+            *self.causes.entry(failure.cause).or_default() += 1;
+        }
+        if let Some(found) = &record.found {
+            self.found.add_credentials(found);
+        }
+        for step in &record.removed {
+            self.removed.add_step(step);
+        }
+        for task in &record.sessions {
+            *self.sessions.entry(*task).or_default() += 1;
+        }
+    }
+
+    /// The number of accounts with the verdict.
+    pub fn of(&self, verdict: Verdict) -> u64 {
+        self.verdicts.get(&verdict).copied().unwrap_or_default()
+    }
+}
+
+impl CredentialCounts {
+    fn add_credentials(&mut self, credentials: &RootCredentials) {
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        self.login_profiles += u64::from(credentials.login_profile.is_some());
+        self.access_keys += count(credentials.access_keys.len());
+        self.signing_certificates += count(credentials.signing_certificates.len());
+        self.mfa_devices += count(credentials.mfa_devices.len());
+    }
+
+    fn add_step(&mut self, step: &DeletionStep) {
+        match step {
+            DeletionStep::DeleteLoginProfile => self.login_profiles += 1,
+            DeletionStep::DeleteAccessKey(_) => self.access_keys += 1,
+            DeletionStep::DeleteSigningCertificate(_) => self.signing_certificates += 1,
+            DeletionStep::DeactivateMfaDevice(_) => self.mfa_devices += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_count_what_the_records_say() {
+        let id: AccountId = "444455556666".parse().unwrap();
+        let mut totals = Totals::default();
+        totals.add(&AccountRecord {
+            removed: vec![
+                DeletionStep::DeleteLoginProfile,
+                DeletionStep::DeleteAccessKey("AKIAREMOVEDKEYEXAMPLE".parse().unwrap()),
+            ],
+            sessions: vec![
+                TaskPolicy::IamAuditRootUserCredentials,
+                TaskPolicy::IamDeleteRootUserCredentials,
+            ],
+            ..AccountRecord::new(id.clone(), Verdict::Stripped)
+        });
+        totals.add(&AccountRecord::unknown(
+            id,
+            Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded"),
+        ));
+        assert_eq!(totals.accounts, 2);
+        assert_eq!(
+            (
+                totals.of(Verdict::Stripped),
+                totals.of(Verdict::Unknown),
+                totals.of(Verdict::Clean)
+            ),
+            (1, 1, 0)
+        );
+        assert_eq!(totals.causes, BTreeMap::from([(Cause::Throttled, 1)]));
+        assert_eq!(
+            (
+                totals.removed.login_profiles,
+                totals.removed.access_keys,
+                totals.removed.mfa_devices
+            ),
+            (1, 1, 0)
+        );
+        assert_eq!(totals.sessions[&TaskPolicy::IamDeleteRootUserCredentials], 1);
+    }
+
+    #[test]
+    fn the_json_of_a_record_is_stable() {
+        let record = AccountRecord::unknown(
+            "444455556666".parse().unwrap(),
+            Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded"),
+        );
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(json["accountId"], "444455556666");
+        assert_eq!(json["verdict"], "Unknown");
+        assert_eq!(json["failure"]["cause"], "Throttled");
+        assert_eq!(serde_json::from_value::<AccountRecord>(json).unwrap(), record);
+    }
+}

@@ -1,0 +1,149 @@
+//! Which accounts may be touched. An account that is not covered is never changed, and the report says why.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::account::{Account, AccountState};
+use super::id::{AccountId, OrganizationalUnitId};
+
+/// What the deployment covers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    pub management_account: AccountId,
+    pub exempt_accounts: BTreeSet<AccountId>,
+    /// Only accounts below one of these are covered; empty for the whole organization.
+    pub organizational_units: BTreeSet<OrganizationalUnitId>,
+}
+
+/// An account that the scope covers. Only `Scope::cover` makes one, and only for one can a root session be opened.
+///
+/// INVARIANT (hands off): the management account, exempt accounts, accounts outside the chosen organizational units
+/// and accounts that are not `ACTIVE` never become a `CoveredAccount`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoveredAccount(AccountId);
+
+/// Why an account is left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum NotCovered {
+    #[error("the management account: AWS allows no root session in it, remove its root credentials by hand")]
+    ManagementAccount,
+    #[error("exempt by the parameter `ExemptAccountIds`")]
+    Exempt,
+    #[error("outside the parameter `OrganizationalUnitIds`")]
+    OutsideOrganizationalUnits,
+    #[error("its state is {0}, not ACTIVE")]
+    NotActive(AccountState),
+    #[error("not an account of this organization")]
+    NotInOrganization,
+}
+
+/// The scope depends on where the account lies, and that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathNeeded;
+
+impl Scope {
+    /// Decides whether the account may be touched, from live state and settings alone.
+    pub fn cover(&self, account: &Account) -> Result<Result<CoveredAccount, NotCovered>, PathNeeded> {
+        if account.id == self.management_account {
+            return Ok(Err(NotCovered::ManagementAccount));
+        }
+        if self.exempt_accounts.contains(&account.id) {
+            return Ok(Err(NotCovered::Exempt));
+        }
+        if account.state != AccountState::Active {
+            return Ok(Err(NotCovered::NotActive(account.state.clone())));
+        }
+        if !is_within_any(account, &self.organizational_units)? {
+            return Ok(Err(NotCovered::OutsideOrganizationalUnits));
+        }
+        Ok(Ok(CoveredAccount(account.id.clone())))
+    }
+}
+
+impl CoveredAccount {
+    pub fn id(&self) -> &AccountId {
+        &self.0
+    }
+}
+
+/// Whether the account lies below one of the units; no units means the whole organization.
+pub fn is_within_any(account: &Account, units: &BTreeSet<OrganizationalUnitId>) -> Result<bool, PathNeeded> {
+    if units.is_empty() {
+        return Ok(true);
+    }
+    let path = account.path.as_ref().ok_or(PathNeeded)?;
+    Ok(units.iter().any(|unit| path.is_within(unit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::OrganizationalPath;
+
+    fn account(id: &str, state: AccountState, unit: Option<&str>) -> Account {
+        let path = unit.map(|unit| OrganizationalPath::new(vec![unit.parse().unwrap()]));
+        Account {
+            id: id.parse().unwrap(),
+            name: "Example".to_owned(),
+            state,
+            path,
+        }
+    }
+
+    fn scope(units: &[&str]) -> Scope {
+        Scope {
+            management_account: "111122223333".parse().unwrap(),
+            exempt_accounts: ["999999999999".parse().unwrap()].into(),
+            organizational_units: units.iter().map(|unit| unit.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn hands_off() {
+        use AccountState::{Active, Closed, Other, PendingActivation, PendingClosure, Suspended};
+        let inside = "ou-a1b2-inside01";
+        for (account, expected) in [
+            (account("444455556666", Active, Some(inside)), Ok(())),
+            (
+                account("111122223333", Active, Some(inside)),
+                Err(NotCovered::ManagementAccount),
+            ),
+            (account("999999999999", Active, Some(inside)), Err(NotCovered::Exempt)),
+            (
+                account("444455556666", Active, Some("ou-a1b2-outside1")),
+                Err(NotCovered::OutsideOrganizationalUnits),
+            ),
+            (
+                account("444455556666", Suspended, Some(inside)),
+                Err(NotCovered::NotActive(Suspended)),
+            ),
+            (
+                account("444455556666", PendingActivation, Some(inside)),
+                Err(NotCovered::NotActive(PendingActivation)),
+            ),
+            (
+                account("444455556666", PendingClosure, Some(inside)),
+                Err(NotCovered::NotActive(PendingClosure)),
+            ),
+            (
+                account("444455556666", Closed, Some(inside)),
+                Err(NotCovered::NotActive(Closed)),
+            ),
+            (
+                account("444455556666", Other("NEW".into()), Some(inside)),
+                Err(NotCovered::NotActive(Other("NEW".into()))),
+            ),
+        ] {
+            let coverage = scope(&[inside]).cover(&account).unwrap();
+            assert_eq!(coverage.map(|_| ()), expected, "{account:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_path_decides_nothing_unless_no_unit_is_chosen() {
+        let account = account("444455556666", AccountState::Active, None);
+        assert_eq!(scope(&["ou-a1b2-inside01"]).cover(&account), Err(PathNeeded));
+        assert!(scope(&[]).cover(&account).unwrap().is_ok());
+    }
+}

@@ -13,4 +13,10 @@
     )
 )]
 
+pub mod aws;
+pub mod config;
 pub mod domain;
+pub mod events;
+pub mod examine;
+pub mod runtime;
+pub mod telemetry;

@@ -16,11 +16,7 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: &str, status: u16, message: impl Into<String>) -> Self {
-        Self {
-            code: code.to_owned(),
-            status,
-            message: message.into(),
-        }
+        Self { code: code.to_owned(), status, message: message.into() }
     }
 }
 

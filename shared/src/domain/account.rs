@@ -58,10 +58,7 @@ impl OrganizationalPath {
         if !starts_at_the_root || !ends_at_the_account {
             return None;
         }
-        parts
-            .map(|unit| unit.parse().ok())
-            .collect::<Option<_>>()
-            .map(Self::new)
+        parts.map(|unit| unit.parse().ok()).collect::<Option<_>>().map(Self::new)
     }
 
     pub fn is_within(&self, unit: &OrganizationalUnitId) -> bool {
@@ -127,27 +124,15 @@ mod tests {
         assert!(path.is_within(&"ou-a1b2-outer001".parse().unwrap()));
         assert!(path.is_within(&"ou-a1b2-inner001".parse().unwrap()));
         assert!(!path.is_within(&"ou-a1b2-other001".parse().unwrap()));
-        assert_eq!(
-            parse("o-aa111bb222/r-a1b2/123456789012/"),
-            Some(OrganizationalPath::new(vec![]))
-        );
+        assert_eq!(parse("o-aa111bb222/r-a1b2/123456789012/"), Some(OrganizationalPath::new(vec![])));
     }
 
     #[test]
     fn a_path_that_cannot_be_read_is_not_a_path_without_units() {
-        for wrong in [
-            "",
-            "/",
-            "o-aa111bb222/r-a1b2/",
-            "o-aa111bb222/r-a1b2/odd/123456789012/",
-            "r-a1b2/123456789012/",
-        ] {
+        for wrong in ["", "/", "o-aa111bb222/r-a1b2/", "o-aa111bb222/r-a1b2/odd/123456789012/", "r-a1b2/123456789012/"]
+        {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
-        assert_eq!(
-            parse("o-aa111bb222/r-a1b2/210987654321/"),
-            None,
-            "the path of another account"
-        );
+        assert_eq!(parse("o-aa111bb222/r-a1b2/210987654321/"), None, "the path of another account");
     }
 }

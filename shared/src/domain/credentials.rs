@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::id::{AccessKeyId, MfaSerialNumber, SigningCertificateId};
+use super::plan::DeletionStep;
 
 /// All the credentials that a root user has. Exists only where all four kinds were read: an audit that failed is a
 /// `Failure`, never an empty `RootCredentials`.
@@ -93,23 +94,45 @@ impl RootCredentials {
     pub fn can_sign_in(&self) -> bool {
         self.login_profile.is_some() || !self.access_keys.is_empty() || !self.signing_certificates.is_empty()
     }
+
+    /// The deletion of each credential, MFA last.
+    pub fn deletions(&self) -> impl Iterator<Item = DeletionStep> {
+        let login_profile = self.login_profile.iter().map(|_| DeletionStep::DeleteLoginProfile);
+        let keys = self.access_keys.iter().map(|key| DeletionStep::DeleteAccessKey(key.id.clone()));
+        let certificates = self.signing_certificates.iter();
+        let certificates =
+            certificates.map(|certificate| DeletionStep::DeleteSigningCertificate(certificate.id.clone()));
+        let devices = self.mfa_devices.iter().map(|mfa| DeletionStep::DeactivateMfaDevice(mfa.serial_number.clone()));
+        login_profile.chain(keys).chain(certificates).chain(devices)
+    }
+
+    /// Whether what the step deletes is there.
+    pub fn has(&self, step: &DeletionStep) -> bool {
+        self.deletions().any(|deletion| deletion == *step)
+    }
 }
 
 impl RootSummary {
+    /// A kind that the summary counts and of which the lists show nothing.
+    pub fn contradiction(self, listed: &RootCredentials) -> Option<String> {
+        let entries = [
+            ("AccountPasswordPresent", self.password_present, listed.login_profile.is_none()),
+            ("AccountAccessKeysPresent", self.access_keys_present, listed.access_keys.is_empty()),
+            (
+                "AccountSigningCertificatesPresent",
+                self.signing_certificates_present,
+                listed.signing_certificates.is_empty(),
+            ),
+            ("AccountMFAEnabled", self.mfa_enabled, listed.mfa_devices.is_empty()),
+        ];
+        let (entry, value, _) = entries.into_iter().find(|(_, value, is_empty)| *value != 0 && *is_empty)?;
+        Some(format!("`{entry}` is {value}, but the lists show none"))
+    }
+
     pub fn is_clean(self) -> bool {
-        let Self {
-            password_present,
-            access_keys_present,
-            signing_certificates_present,
-            mfa_enabled,
-        } = self;
-        [
-            password_present,
-            access_keys_present,
-            signing_certificates_present,
-            mfa_enabled,
-        ]
-        .iter()
-        .all(|&entry| entry == 0)
+        let Self { password_present, access_keys_present, signing_certificates_present, mfa_enabled } = self;
+        [password_present, access_keys_present, signing_certificates_present, mfa_enabled]
+            .iter()
+            .all(|&entry| entry == 0)
     }
 }

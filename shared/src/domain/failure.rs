@@ -70,6 +70,8 @@ pub enum Cause {
     Denied,
     /// The account is not known to the organization (yet).
     AccountNotFound,
+    /// There is no such organizational unit in the organization.
+    OrganizationalUnitNotFound,
     /// The account is so new that AWS services are not ready in it.
     AccountNotReady,
     /// STS is switched off for the Region in the member account.
@@ -111,12 +113,7 @@ pub enum Recovery {
 impl Failure {
     /// A failure that no single call shows.
     pub fn observed(cause: Cause, operation: &str, message: impl Into<String>) -> Self {
-        Self {
-            cause,
-            operation: operation.to_owned(),
-            message: message.into(),
-            request_id: None,
-        }
+        Self { cause, operation: operation.to_owned(), message: message.into(), request_id: None }
     }
 }
 
@@ -153,6 +150,7 @@ impl Cause {
             }
             "OrganizationNotFoundException" | "AWSOrganizationsNotInUseException" => Self::NotInAnOrganization,
             "AccountNotFoundException" => Self::AccountNotFound,
+            "OrganizationalUnitNotFoundException" => Self::OrganizationalUnitNotFound,
             "OptInRequired" | "SubscriptionRequiredException" | "AccountNotRegisteredException" => {
                 Self::AccountNotReady
             }
@@ -269,6 +267,7 @@ impl Cause {
             Self::AccountNotFound => {
                 "none if the account has left the organization; else wait, a new account takes minutes"
             }
+            Self::OrganizationalUnitNotFound => "name an organizational unit of this organization",
             Self::AccountNotReady => "wait: AWS still sets the account up",
             Self::RegionDisabled => {
                 "activate STS for the Region in the member account: IAM console, Account settings, Security Token Service"
@@ -323,6 +322,7 @@ impl Cause {
             | Self::DeniedByResourceControlPolicy
             | Self::DeniedByTaskPolicy
             | Self::Denied
+            | Self::OrganizationalUnitNotFound
             | Self::RegionDisabled
             | Self::RejectedRequest
             | Self::Unrecognized => Recovery::Person,

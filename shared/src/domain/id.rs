@@ -121,8 +121,7 @@ identifier!(
 );
 
 fn lower_alphanumeric(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -132,14 +131,8 @@ mod tests {
     #[test]
     fn an_account_id_is_twelve_digits_and_keeps_its_leading_zeros() {
         assert_eq!("012345678901".parse::<AccountId>().unwrap().as_str(), "012345678901");
-        for wrong in [
-            "",
-            "12345678901",
-            "1234567890123",
-            "12345678901a",
-            " 123456789012",
-            "１２３４５６７８９０１２",
-        ] {
+        for wrong in ["", "12345678901", "1234567890123", "12345678901a", " 123456789012", "１２３４５６７８９０１２"]
+        {
             assert!(wrong.parse::<AccountId>().is_err(), "{wrong}");
         }
     }
@@ -147,28 +140,14 @@ mod tests {
     #[test]
     fn serde_goes_through_the_same_door() {
         let error = serde_json::from_str::<AccountId>("\"1234\"").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("`1234` is not an account id (twelve digits)"),
-            "{error}"
-        );
-        assert!(
-            serde_json::from_str::<AccountId>("123456789012").is_err(),
-            "a number has lost its leading zeros"
-        );
+        assert!(error.to_string().starts_with("`1234` is not an account id (twelve digits)"), "{error}");
+        assert!(serde_json::from_str::<AccountId>("123456789012").is_err(), "a number has lost its leading zeros");
     }
 
     #[test]
     fn units_and_organizations_have_their_forms() {
         assert!("ou-a1b2-c3d4e5f6".parse::<OrganizationalUnitId>().is_ok());
-        for wrong in [
-            "ou-a1b2",
-            "r-a1b2",
-            "ou-A1B2-c3d4e5f6",
-            "ou-a1b2-c3d4e5f6-x",
-            "ou-a-c3d4e5f6",
-        ] {
+        for wrong in ["ou-a1b2", "r-a1b2", "ou-A1B2-c3d4e5f6", "ou-a1b2-c3d4e5f6-x", "ou-a-c3d4e5f6"] {
             assert!(wrong.parse::<OrganizationalUnitId>().is_err(), "{wrong}");
         }
         assert!("o-aa111bb222".parse::<OrganizationId>().is_ok());

@@ -62,31 +62,20 @@ pub struct HoldBack {
 impl DeletionPlan {
     /// Decides what to delete. An inactive key is never held back: nothing can be using it.
     pub fn new(found: &RootCredentials, hold_back: HoldBack, now: OffsetDateTime) -> Self {
-        let mut plan = Self {
-            sign_in: Vec::new(),
-            mfa_devices: Vec::new(),
-            held_back: Vec::new(),
+        let in_use = |step: &DeletionStep| {
+            let key = found.access_keys.iter().find(|key| DeletionStep::DeleteAccessKey(key.id.clone()) == *step)?;
+            recent_use(key, hold_back, now)
         };
-        plan.sign_in
-            .extend(found.login_profile.iter().map(|_| DeletionStep::DeleteLoginProfile));
-        for key in &found.access_keys {
-            let step = DeletionStep::DeleteAccessKey(key.id.clone());
-            match recent_use(key, hold_back, now) {
-                Some(reason) => plan.held_back.push(HeldBack { step, reason }),
-                None => plan.sign_in.push(step),
+        let mut plan = Self { sign_in: Vec::new(), mfa_devices: Vec::new(), held_back: Vec::new() };
+        for step in found.deletions() {
+            match (in_use(&step), step) {
+                (Some(reason), step) => plan.held_back.push(HeldBack { step, reason }),
+                (None, DeletionStep::DeactivateMfaDevice(serial_number)) => plan.mfa_devices.push(serial_number),
+                (None, step) => plan.sign_in.push(step),
             }
         }
-        plan.sign_in.extend(
-            found
-                .signing_certificates
-                .iter()
-                .map(|certificate| DeletionStep::DeleteSigningCertificate(certificate.id.clone())),
-        );
-        let serial_numbers = found.mfa_devices.iter().map(|device| device.serial_number.clone());
-        if plan.held_back.is_empty() {
-            plan.mfa_devices.extend(serial_numbers);
-        } else {
-            plan.held_back.extend(serial_numbers.map(HeldBack::protecting));
+        if !plan.held_back.is_empty() {
+            plan.held_back.extend(plan.mfa_devices.drain(..).map(HeldBack::protecting));
         }
         plan
     }
@@ -120,20 +109,14 @@ impl DeletionPlan {
 impl HeldBack {
     /// An MFA device that stays because a credential that it protects does.
     pub fn protecting(serial_number: MfaSerialNumber) -> Self {
-        Self {
-            step: DeletionStep::DeactivateMfaDevice(serial_number),
-            reason: HeldBackReason::ProtectsWhatIsLeft,
-        }
+        Self { step: DeletionStep::DeactivateMfaDevice(serial_number), reason: HeldBackReason::ProtectsWhatIsLeft }
     }
 }
 
 fn recent_use(key: &AccessKey, hold_back: HoldBack, now: OffsetDateTime) -> Option<HeldBackReason> {
     match (&key.status, &key.last_used) {
         (AccessKeyStatus::Active, LastUsed::Used { at, service, .. }) if *at > now - hold_back.keys_used_within => {
-            Some(HeldBackReason::UsedRecently {
-                last_used: *at,
-                service: service.clone(),
-            })
+            Some(HeldBackReason::UsedRecently { last_used: *at, service: service.clone() })
         }
         (AccessKeyStatus::Active | AccessKeyStatus::Inactive | AccessKeyStatus::Expired, _) => None,
     }
@@ -147,25 +130,14 @@ mod tests {
     use crate::domain::credentials::{LoginProfile, MfaDevice, SigningCertificate};
 
     const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
-    const TWO_WEEKS: HoldBack = HoldBack {
-        keys_used_within: Duration::from_secs(14 * 24 * 3600),
-    };
+    const TWO_WEEKS: HoldBack = HoldBack { keys_used_within: Duration::from_hours(14 * 24) };
 
     fn key(id: &str, status: AccessKeyStatus, last_used: Option<OffsetDateTime>) -> AccessKey {
         let last_used = match last_used {
-            Some(at) => LastUsed::Used {
-                at,
-                service: "s3".to_owned(),
-                region: "eu-central-1".to_owned(),
-            },
+            Some(at) => LastUsed::Used { at, service: "s3".to_owned(), region: "eu-central-1".to_owned() },
             None => LastUsed::Never,
         };
-        AccessKey {
-            id: id.parse().unwrap(),
-            status,
-            created: None,
-            last_used,
-        }
+        AccessKey { id: id.parse().unwrap(), status, created: None, last_used }
     }
 
     fn everything(access_keys: Vec<AccessKey>) -> RootCredentials {
@@ -176,10 +148,7 @@ mod tests {
                 id: "CERTIFICATE1EXAMPLE".parse().unwrap(),
                 uploaded: None,
             }],
-            mfa_devices: vec![MfaDevice {
-                serial_number: "GAHT12345678".parse().unwrap(),
-                enabled: None,
-            }],
+            mfa_devices: vec![MfaDevice { serial_number: "GAHT12345678".parse().unwrap(), enabled: None }],
         }
     }
 
@@ -187,35 +156,20 @@ mod tests {
     fn outline(found: &RootCredentials, hold_back: HoldBack) -> (Vec<String>, Vec<String>) {
         let name = |step: &DeletionStep| format!("{step:?}").split('(').next().unwrap().to_owned();
         let plan = DeletionPlan::new(found, hold_back, NOW);
-        (
-            plan.steps().map(|step| name(&step)).collect(),
-            plan.held_back().iter().map(|held| name(&held.step)).collect(),
-        )
+        (plan.steps().map(|step| name(&step)).collect(), plan.held_back().iter().map(|held| name(&held.step)).collect())
     }
 
     #[test]
     fn mfa_last() {
         let unused = key("AKIAUNUSEDKEYEXAMPLE", AccessKeyStatus::Active, None);
         let (steps, held_back) = outline(&everything(vec![unused]), TWO_WEEKS);
-        assert_eq!(
-            steps,
-            [
-                "DeleteLoginProfile",
-                "DeleteAccessKey",
-                "DeleteSigningCertificate",
-                "DeactivateMfaDevice"
-            ]
-        );
+        assert_eq!(steps, ["DeleteLoginProfile", "DeleteAccessKey", "DeleteSigningCertificate", "DeactivateMfaDevice"]);
         assert!(held_back.is_empty());
     }
 
     #[test]
     fn a_key_in_use_is_held_back_and_mfa_with_it() {
-        let used = key(
-            "AKIAUSEDTODAYEXAMPLE",
-            AccessKeyStatus::Active,
-            Some(NOW - time::Duration::days(13)),
-        );
+        let used = key("AKIAUSEDTODAYEXAMPLE", AccessKeyStatus::Active, Some(NOW - time::Duration::days(13)));
         let (steps, held_back) = outline(&everything(vec![used]), TWO_WEEKS);
         assert_eq!(steps, ["DeleteLoginProfile", "DeleteSigningCertificate"]);
         assert_eq!(held_back, ["DeleteAccessKey", "DeactivateMfaDevice"]);
@@ -225,9 +179,7 @@ mod tests {
     fn only_an_active_key_that_was_used_within_the_time_is_held_back() {
         let is_held_back = |key: AccessKey, hold_back| !outline(&everything(vec![key]), hold_back).1.is_empty();
         let used = |status, days| key("AKIAANYUSEKEYEXAMPLE", status, Some(NOW - time::Duration::days(days)));
-        let nothing = HoldBack {
-            keys_used_within: Duration::ZERO,
-        };
+        let nothing = HoldBack { keys_used_within: Duration::ZERO };
         for (key, hold_back, expected) in [
             (used(AccessKeyStatus::Active, 13), TWO_WEEKS, true),
             (used(AccessKeyStatus::Active, -1), TWO_WEEKS, true), // a clock that is behind

@@ -57,9 +57,12 @@ pub struct AccountRecord {
     /// What would be deleted, in order; only in `Audit` mode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<DeletionStep>,
-    /// What this run deleted, in order: the calls that AWS answered with success.
+    /// What a deletion was sent for and is read to be gone, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<DeletionStep>,
+    /// What a deletion was sent for and could not be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempted: Vec<DeletionStep>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<HeldBack>,
     /// What is left, read after the deletions; absent where nothing was deleted or the reading failed.
@@ -90,6 +93,9 @@ pub struct AuditReport {
     pub totals: Totals,
     /// One record for each account that this invocation looked at, in the order of their ids.
     pub accounts: Vec<AccountRecord>,
+    /// How many clean accounts are not in `accounts`, because the answer would have been too long for Lambda.
+    #[serde(default)]
+    pub accounts_left_out: u64,
 }
 
 /// Whether the audit saw all that it was asked to see.
@@ -141,6 +147,7 @@ impl AccountRecord {
             found: None,
             planned: Vec::new(),
             removed: Vec::new(),
+            attempted: Vec::new(),
             held_back: Vec::new(),
             left: None,
             sessions: Vec::new(),
@@ -148,10 +155,7 @@ impl AccountRecord {
     }
 
     pub fn not_covered(account_id: AccountId, reason: &NotCovered) -> Self {
-        Self {
-            reason: Some(reason.to_string()),
-            ..Self::new(account_id, Verdict::NotCovered)
-        }
+        Self { reason: Some(reason.to_string()), ..Self::new(account_id, Verdict::NotCovered) }
     }
 
     /// The account could not be read: never `Clean`.
@@ -161,19 +165,12 @@ impl AccountRecord {
 
     #[must_use]
     pub fn with_failure(self, failure: Failure) -> Self {
-        Self {
-            remedy: Some(failure.cause.remedy().to_owned()),
-            failure: Some(failure),
-            ..self
-        }
+        Self { remedy: Some(failure.cause.remedy().to_owned()), failure: Some(failure), ..self }
     }
 
     #[must_use]
     pub fn named(self, name: &str) -> Self {
-        Self {
-            account_name: Some(name.to_owned()),
-            ..self
-        }
+        Self { account_name: Some(name.to_owned()), ..self }
     }
 }
 
@@ -233,34 +230,14 @@ mod tests {
                 DeletionStep::DeleteLoginProfile,
                 DeletionStep::DeleteAccessKey("AKIAREMOVEDKEYEXAMPLE".parse().unwrap()),
             ],
-            sessions: vec![
-                TaskPolicy::IamAuditRootUserCredentials,
-                TaskPolicy::IamDeleteRootUserCredentials,
-            ],
+            sessions: vec![TaskPolicy::IamAuditRootUserCredentials, TaskPolicy::IamDeleteRootUserCredentials],
             ..AccountRecord::new(id.clone(), Verdict::Stripped)
         });
-        totals.add(&AccountRecord::unknown(
-            id,
-            Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded"),
-        ));
+        totals.add(&AccountRecord::unknown(id, Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded")));
         assert_eq!(totals.accounts, 2);
-        assert_eq!(
-            (
-                totals.of(Verdict::Stripped),
-                totals.of(Verdict::Unknown),
-                totals.of(Verdict::Clean)
-            ),
-            (1, 1, 0)
-        );
+        assert_eq!((totals.of(Verdict::Stripped), totals.of(Verdict::Unknown), totals.of(Verdict::Clean)), (1, 1, 0));
         assert_eq!(totals.causes, BTreeMap::from([(Cause::Throttled, 1)]));
-        assert_eq!(
-            (
-                totals.removed.login_profiles,
-                totals.removed.access_keys,
-                totals.removed.mfa_devices
-            ),
-            (1, 1, 0)
-        );
+        assert_eq!((totals.removed.login_profiles, totals.removed.access_keys, totals.removed.mfa_devices), (1, 1, 0));
         assert_eq!(totals.sessions[&TaskPolicy::IamDeleteRootUserCredentials], 1);
     }
 

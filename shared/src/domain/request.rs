@@ -75,11 +75,9 @@ pub struct InvalidMode(String);
 impl AuditRequest {
     /// Reads a request and holds it against the mode that the function is deployed in.
     pub fn parse(request: &serde_json::Value, deployed: Mode) -> Result<Self, InvalidRequest> {
-        let written: WrittenRequest =
-            serde_path_to_error::deserialize(request).map_err(|error| InvalidRequest::Malformed {
-                field: error.path().to_string(),
-                problem: error.into_inner().to_string(),
-            })?;
+        let written: WrittenRequest = serde_path_to_error::deserialize(request).map_err(|error| {
+            InvalidRequest::Malformed { field: error.path().to_string(), problem: error.into_inner().to_string() }
+        })?;
         let selection = match (written.everything, written.organizational_units, written.accounts) {
             (true, None, None) => Selection::Everything,
             (false, Some(units), None) if units.is_empty() => {
@@ -136,10 +134,7 @@ mod tests {
         assert_eq!(parse(json!({"everything": true})).mode, Mode::Enforce);
         assert_eq!(parse(json!({"everything": true, "mode": "Audit"})).mode, Mode::Audit);
         let accounts = ["444455556666".parse().unwrap()].into();
-        assert_eq!(
-            parse(json!({"accounts": ["444455556666"]})).selection,
-            Selection::Accounts(accounts)
-        );
+        assert_eq!(parse(json!({"accounts": ["444455556666"]})).selection, Selection::Accounts(accounts));
     }
 
     #[test]
@@ -148,28 +143,13 @@ mod tests {
         for (request, expected) in [
             (json!({}), "names nothing"),
             (json!({"everything": false}), "names nothing"),
-            (
-                json!({"everything": true, "accounts": ["444455556666"]}),
-                "contradicts itself",
-            ),
-            (
-                json!({"organizationalUnits": [unit], "accounts": ["444455556666"]}),
-                "contradicts itself",
-            ),
+            (json!({"everything": true, "accounts": ["444455556666"]}), "contradicts itself"),
+            (json!({"organizationalUnits": [unit], "accounts": ["444455556666"]}), "contradicts itself"),
             (json!({"accounts": []}), "`accounts`: the list is empty"),
-            (
-                json!({"organizationalUnits": []}),
-                "`organizationalUnits`: the list is empty",
-            ),
-            (
-                json!({"accounts": ["1234"]}),
-                "`accounts[0]` in the request: `1234` is not an account id",
-            ),
+            (json!({"organizationalUnits": []}), "`organizationalUnits`: the list is empty"),
+            (json!({"accounts": ["1234"]}), "`accounts[0]` in the request: `1234` is not an account id"),
             (json!({"accounts": "444455556666"}), "expected a sequence"),
-            (
-                json!({"organizationalUnits": ["r-a1b2"]}),
-                "`r-a1b2` is not an organizational unit id",
-            ),
+            (json!({"organizationalUnits": ["r-a1b2"]}), "`r-a1b2` is not an organizational unit id"),
             (
                 json!({"everything": true, "mode": "Destroy"}),
                 "unknown variant `Destroy`, expected `Audit` or `Enforce`",
@@ -185,10 +165,7 @@ mod tests {
     #[test]
     fn a_request_can_be_stricter_but_never_more_than_the_deployment() {
         let request = json!({"everything": true, "mode": "Enforce"});
-        assert_eq!(
-            AuditRequest::parse(&request, Mode::Audit),
-            Err(InvalidRequest::MoreThanDeployed)
-        );
+        assert_eq!(AuditRequest::parse(&request, Mode::Audit), Err(InvalidRequest::MoreThanDeployed));
     }
 
     #[test]

@@ -23,6 +23,15 @@ pub struct Scope {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredAccount(AccountId);
 
+/// What the scope says of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    Covered(CoveredAccount),
+    NotCovered(NotCovered),
+    /// It depends on where the account lies, and that is not known.
+    PathNeeded,
+}
+
 /// Why an account is left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum NotCovered {
@@ -38,26 +47,23 @@ pub enum NotCovered {
     NotInOrganization,
 }
 
-/// The scope depends on where the account lies, and that is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathNeeded;
-
 impl Scope {
     /// Decides whether the account may be touched, from live state and settings alone.
-    pub fn cover(&self, account: &Account) -> Result<Result<CoveredAccount, NotCovered>, PathNeeded> {
+    pub fn cover(&self, account: &Account) -> Coverage {
         if account.id == self.management_account {
-            return Ok(Err(NotCovered::ManagementAccount));
+            return Coverage::NotCovered(NotCovered::ManagementAccount);
         }
         if self.exempt_accounts.contains(&account.id) {
-            return Ok(Err(NotCovered::Exempt));
+            return Coverage::NotCovered(NotCovered::Exempt);
         }
         if account.state != AccountState::Active {
-            return Ok(Err(NotCovered::NotActive(account.state.clone())));
+            return Coverage::NotCovered(NotCovered::NotActive(account.state.clone()));
         }
-        if !is_within_any(account, &self.organizational_units)? {
-            return Ok(Err(NotCovered::OutsideOrganizationalUnits));
+        match is_within_any(account, &self.organizational_units) {
+            Some(true) => Coverage::Covered(CoveredAccount(account.id.clone())),
+            Some(false) => Coverage::NotCovered(NotCovered::OutsideOrganizationalUnits),
+            None => Coverage::PathNeeded,
         }
-        Ok(Ok(CoveredAccount(account.id.clone())))
     }
 }
 
@@ -67,13 +73,14 @@ impl CoveredAccount {
     }
 }
 
-/// Whether the account lies below one of the units; no units means the whole organization.
-pub fn is_within_any(account: &Account, units: &BTreeSet<OrganizationalUnitId>) -> Result<bool, PathNeeded> {
+/// Whether the account lies below one of the units; no units means the whole organization. `None` if the answer depends
+/// on where the account lies, and that is not known.
+pub fn is_within_any(account: &Account, units: &BTreeSet<OrganizationalUnitId>) -> Option<bool> {
     if units.is_empty() {
-        return Ok(true);
+        return Some(true);
     }
-    let path = account.path.as_ref().ok_or(PathNeeded)?;
-    Ok(units.iter().any(|unit| path.is_within(unit)))
+    let path = account.path.as_ref()?;
+    Some(units.iter().any(|unit| path.is_within(unit)))
 }
 
 #[cfg(test)]
@@ -83,12 +90,7 @@ mod tests {
 
     fn account(id: &str, state: AccountState, unit: Option<&str>) -> Account {
         let path = unit.map(|unit| OrganizationalPath::new(vec![unit.parse().unwrap()]));
-        Account {
-            id: id.parse().unwrap(),
-            name: "Example".to_owned(),
-            state,
-            path,
-        }
+        Account { id: id.parse().unwrap(), name: "Example".to_owned(), state, path }
     }
 
     fn scope(units: &[&str]) -> Scope {
@@ -104,46 +106,35 @@ mod tests {
         use AccountState::{Active, Closed, Other, PendingActivation, PendingClosure, Suspended};
         let inside = "ou-a1b2-inside01";
         for (account, expected) in [
-            (account("444455556666", Active, Some(inside)), Ok(())),
-            (
-                account("111122223333", Active, Some(inside)),
-                Err(NotCovered::ManagementAccount),
-            ),
-            (account("999999999999", Active, Some(inside)), Err(NotCovered::Exempt)),
-            (
-                account("444455556666", Active, Some("ou-a1b2-outside1")),
-                Err(NotCovered::OutsideOrganizationalUnits),
-            ),
-            (
-                account("444455556666", Suspended, Some(inside)),
-                Err(NotCovered::NotActive(Suspended)),
-            ),
-            (
-                account("444455556666", PendingActivation, Some(inside)),
-                Err(NotCovered::NotActive(PendingActivation)),
-            ),
-            (
-                account("444455556666", PendingClosure, Some(inside)),
-                Err(NotCovered::NotActive(PendingClosure)),
-            ),
-            (
-                account("444455556666", Closed, Some(inside)),
-                Err(NotCovered::NotActive(Closed)),
-            ),
+            (account("444455556666", Active, Some(inside)), None),
+            (account("111122223333", Active, Some(inside)), Some(NotCovered::ManagementAccount)),
+            (account("999999999999", Active, Some(inside)), Some(NotCovered::Exempt)),
+            (account("444455556666", Active, Some("ou-a1b2-outside1")), Some(NotCovered::OutsideOrganizationalUnits)),
+            (account("444455556666", Suspended, Some(inside)), Some(NotCovered::NotActive(Suspended))),
+            (account("444455556666", PendingActivation, Some(inside)), Some(NotCovered::NotActive(PendingActivation))),
+            (account("444455556666", PendingClosure, Some(inside)), Some(NotCovered::NotActive(PendingClosure))),
+            (account("444455556666", Closed, Some(inside)), Some(NotCovered::NotActive(Closed))),
             (
                 account("444455556666", Other("NEW".into()), Some(inside)),
-                Err(NotCovered::NotActive(Other("NEW".into()))),
+                Some(NotCovered::NotActive(Other("NEW".into()))),
             ),
         ] {
-            let coverage = scope(&[inside]).cover(&account).unwrap();
-            assert_eq!(coverage.map(|_| ()), expected, "{account:?}");
+            let not_covered = match scope(&[inside]).cover(&account) {
+                Coverage::Covered(covered) => {
+                    assert_eq!(*covered.id(), account.id);
+                    None
+                }
+                Coverage::NotCovered(reason) => Some(reason),
+                Coverage::PathNeeded => panic!("the path is known"),
+            };
+            assert_eq!(not_covered, expected, "{account:?}");
         }
     }
 
     #[test]
     fn an_unknown_path_decides_nothing_unless_no_unit_is_chosen() {
         let account = account("444455556666", AccountState::Active, None);
-        assert_eq!(scope(&["ou-a1b2-inside01"]).cover(&account), Err(PathNeeded));
-        assert!(scope(&[]).cover(&account).unwrap().is_ok());
+        assert_eq!(scope(&["ou-a1b2-inside01"]).cover(&account), Coverage::PathNeeded);
+        assert!(matches!(scope(&[]).cover(&account), Coverage::Covered(_)));
     }
 }

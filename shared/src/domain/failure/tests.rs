@@ -7,10 +7,7 @@ const OBSERVATIONS: &str = include_str!("../../../../tests/fixtures/observations
 fn answer(operation: &'static str, code: &str, status: u16, message: &str) -> Cause {
     Cause::of(&ApiFailure {
         operation,
-        kind: ApiFailureKind::Answer {
-            code: code.to_owned(),
-            status,
-        },
+        kind: ApiFailureKind::Answer { code: code.to_owned(), status },
         message: message.to_owned(),
         request_id: None,
     })
@@ -25,18 +22,9 @@ fn recorded_errors_are_classified() {
         ("features_no_iam_permission", Cause::DeniedByOwnRole),
         ("enable_credentials_by_delegate", Cause::NotDelegatedAdministrator),
         ("enable_sessions_by_delegate", Cause::NotDelegatedAdministrator),
-        (
-            "sessions_only_IAMAuditRootUserCredentials",
-            Cause::RootCredentialsManagementDisabled,
-        ),
-        (
-            "sessions_only_IAMDeleteRootUserCredentials",
-            Cause::RootCredentialsManagementDisabled,
-        ),
-        (
-            "sessions_only_IAMCreateRootUserPassword",
-            Cause::RootCredentialsManagementDisabled,
-        ),
+        ("sessions_only_IAMAuditRootUserCredentials", Cause::RootCredentialsManagementDisabled),
+        ("sessions_only_IAMDeleteRootUserCredentials", Cause::RootCredentialsManagementDisabled),
+        ("sessions_only_IAMCreateRootUserPassword", Cause::RootCredentialsManagementDisabled),
         ("credentials_only_S3UnlockBucketPolicy", Cause::RootSessionsDisabled),
         ("credentials_only_SQSUnlockQueuePolicy", Cause::RootSessionsDisabled),
         ("assume_features_disabled", Cause::RootCredentialsManagementDisabled),
@@ -64,17 +52,12 @@ fn recorded_errors_are_classified() {
         if text("code") == "Success" {
             continue;
         }
-        let status = row
-            .get("http_status")
-            .map_or(400, |status| u16::try_from(status.as_u64().unwrap()).unwrap());
+        let status = row.get("http_status").map_or(400, |status| u16::try_from(status.as_u64().unwrap()).unwrap());
         let operation: &'static str = text("operation").leak();
         let cause = answer(operation, &text("code"), status, &text("message"));
         classified.insert(text("case"), cause);
     }
-    let expected: BTreeMap<_, _> = expected
-        .into_iter()
-        .map(|(case, cause)| (case.to_owned(), cause))
-        .collect();
+    let expected: BTreeMap<_, _> = expected.into_iter().map(|(case, cause)| (case.to_owned(), cause)).collect();
     assert_eq!(classified, expected);
 }
 
@@ -85,45 +68,15 @@ fn documented_errors_are_classified() {
         "User: arn:aws:sts::222233334444:assumed-role/Role/session is not authorized to perform: iam:X on resource: *";
     let root = "User: arn:aws:iam::444455556666:root";
     for (operation, code, status, message, expected) in [
-        (
-            "sts:AssumeRoot",
-            "RegionDisabledException",
-            403,
-            "",
-            Cause::RegionDisabled,
-        ),
+        ("sts:AssumeRoot", "RegionDisabledException", 403, "", Cause::RegionDisabled),
         ("sts:AssumeRoot", "Throttling", 400, "Rate exceeded", Cause::Throttled),
-        (
-            "organizations:ListAccounts",
-            "TooManyRequestsException",
-            400,
-            "",
-            Cause::Throttled,
-        ),
-        (
-            "iam:DeactivateMFADevice",
-            "EntityTemporarilyUnmodifiable",
-            409,
-            "",
-            Cause::Conflict,
-        ),
-        (
-            "iam:DeleteSigningCertificate",
-            "ConcurrentModification",
-            409,
-            "",
-            Cause::Conflict,
-        ),
+        ("organizations:ListAccounts", "TooManyRequestsException", 400, "", Cause::Throttled),
+        ("iam:DeactivateMFADevice", "EntityTemporarilyUnmodifiable", 409, "", Cause::Conflict),
+        ("iam:DeleteSigningCertificate", "ConcurrentModification", 409, "", Cause::Conflict),
         ("iam:DeleteAccessKey", "NoSuchEntity", 404, "", Cause::AlreadyAbsent),
         ("iam:DeleteAccessKey", "ServiceFailure", 500, "", Cause::Transient),
         ("iam:DeleteAccessKey", "ExpiredToken", 403, "", Cause::SessionExpired),
-        (
-            "organizations:DescribeAccount",
-            "AccountNotFoundException",
-            400,
-            "",
-            Cause::AccountNotFound,
-        ),
+        ("organizations:DescribeAccount", "AccountNotFoundException", 400, "", Cause::AccountNotFound),
         (
             "organizations:ListAccounts",
             "AccessDeniedException",
@@ -175,27 +128,15 @@ fn documented_errors_are_classified() {
         ("iam:X", "SomethingNew", 400, "", Cause::Unrecognized),
         ("iam:X", "SomethingNew", 503, "", Cause::Transient),
     ] {
-        assert_eq!(
-            answer(operation, code, status, message),
-            expected,
-            "{operation} {code} {message}"
-        );
+        assert_eq!(answer(operation, code, status, message), expected, "{operation} {code} {message}");
     }
 }
 
 #[test]
 fn no_answer_and_an_unreadable_one_are_failures() {
-    let failure = |kind| ApiFailure {
-        operation: "iam:GetUser",
-        kind,
-        message: String::new(),
-        request_id: None,
-    };
+    let failure = |kind| ApiFailure { operation: "iam:GetUser", kind, message: String::new(), request_id: None };
     assert_eq!(Cause::of(&failure(ApiFailureKind::NoAnswer)), Cause::Transient);
-    assert_eq!(
-        Cause::of(&failure(ApiFailureKind::UnreadableAnswer)),
-        Cause::UnreadableAnswer
-    );
+    assert_eq!(Cause::of(&failure(ApiFailureKind::UnreadableAnswer)), Cause::UnreadableAnswer);
 }
 
 /// A command in a remedy is one that the causes' own operations accept.

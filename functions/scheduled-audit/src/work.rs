@@ -1,0 +1,87 @@
+//! What an invocation is to do: a request, or the rest of an audit that an earlier invocation began.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::domain::id::AccountId;
+use shared::domain::record::Totals;
+use shared::domain::request::{AuditRequest, InvalidRequest, Mode, Selection};
+use time::OffsetDateTime;
+
+/// An audit from some point on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Work {
+    /// Names the audit across its invocations.
+    pub(crate) run: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) started: OffsetDateTime,
+    pub(crate) request: AuditRequest,
+    pub(crate) cursor: Cursor,
+    /// Over the earlier invocations.
+    pub(crate) totals: Totals,
+}
+
+/// Where the audit goes on: small, whatever the size of the organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Cursor {
+    FirstPage,
+    Page(String),
+    Accounts(BTreeSet<AccountId>),
+}
+
+impl Work {
+    /// Reads a request, or a continuation that `message` wrote.
+    pub(crate) fn parse(body: &Value, deployed: Mode, run: &str, now: OffsetDateTime) -> Result<Self, InvalidRequest> {
+        if let Some(continuation) = body.get("continuation") {
+            let mut work: Self = serde_json::from_value(continuation.clone()).map_err(|error| {
+                InvalidRequest::Malformed { field: "continuation".to_owned(), problem: error.to_string() }
+            })?;
+            // The stack may have been deployed anew since, in a stricter mode.
+            work.request.mode = work.request.mode.min(deployed);
+            return Ok(work);
+        }
+        let request = AuditRequest::parse(body, deployed)?;
+        let cursor = match &request.selection {
+            Selection::Everything | Selection::OrganizationalUnits(_) => Cursor::FirstPage,
+            Selection::Accounts(accounts) => Cursor::Accounts(accounts.clone()),
+        };
+        Ok(Self { run: run.to_owned(), started: now, request, cursor, totals: Totals::default() })
+    }
+
+    /// The message that has the next invocation go on.
+    pub(crate) fn message(&self) -> String {
+        json!({ "continuation": self }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    #[test]
+    fn a_continuation_is_read_as_it_was_written() {
+        let mut work = Work::parse(&json!({"everything": true}), Mode::Enforce, "run", NOW).unwrap();
+        work.cursor = Cursor::Page("token".to_owned());
+        work.totals.accounts = 7;
+        let message: Value = serde_json::from_str(&work.message()).unwrap();
+        assert_eq!(Work::parse(&message, Mode::Enforce, "another", NOW).unwrap(), work);
+    }
+
+    #[test]
+    fn a_continuation_never_does_more_than_the_deployment() {
+        let work = Work::parse(&json!({"everything": true}), Mode::Enforce, "run", NOW).unwrap();
+        let message: Value = serde_json::from_str(&work.message()).unwrap();
+        assert_eq!(Work::parse(&message, Mode::Audit, "run", NOW).unwrap().request.mode, Mode::Audit);
+    }
+
+    #[test]
+    fn a_continuation_that_cannot_be_read_is_refused() {
+        let error = Work::parse(&json!({"continuation": {"run": 1}}), Mode::Audit, "run", NOW).unwrap_err();
+        assert!(error.to_string().starts_with("`continuation`"), "{error}");
+    }
+}

@@ -1,0 +1,41 @@
+//! From the SDK's errors to an `ApiFailure`, which the domain classifies.
+
+use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::RequestId;
+use aws_smithy_runtime_api::http::Response;
+
+use crate::domain::failure::{ApiFailure, ApiFailureKind, Cause, Failure};
+
+/// Classifies what the SDK returned for the operation, for `map_err`.
+pub(super) fn failed<E>(operation: &'static str) -> impl Fn(SdkError<E, Response>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    move |error| Failure::from(api_failure(operation, &error))
+}
+
+/// An answer without what the API promises.
+pub(super) fn unreadable(operation: &'static str, problem: &str) -> Failure {
+    Failure::observed(Cause::UnreadableAnswer, operation, problem)
+}
+
+fn api_failure<E>(operation: &'static str, error: &SdkError<E, Response>) -> ApiFailure
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let request_id = error.request_id().map(str::to_owned);
+    let (kind, message) = match error {
+        SdkError::ServiceError(context) => {
+            let code = context.err().code().unwrap_or_default().to_owned();
+            let status = context.raw().status().as_u16();
+            let message = context.err().message().unwrap_or_default().to_owned();
+            (ApiFailureKind::Answer { code, status }, message)
+        }
+        SdkError::ResponseError(_) => (ApiFailureKind::UnreadableAnswer, String::new()),
+        SdkError::ConstructionFailure(_) => (ApiFailureKind::NotSent, String::new()),
+        // No answer in time, no connection, and what a later SDK may add: nothing is known of what AWS did.
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | _ => (ApiFailureKind::NoAnswer, String::new()),
+    };
+    let message = if message.is_empty() { DisplayErrorContext(error).to_string() } else { message };
+    ApiFailure { operation, kind, message, request_id }
+}

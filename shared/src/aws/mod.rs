@@ -1,0 +1,79 @@
+//! The only place that names an AWS SDK crate. Every call to AWS is made here, and every error leaves here as a
+//! `Failure` with its cause.
+//!
+//! What it must not do: decide. It reads, it applies a plan, it reports what AWS said.
+
+pub mod organization;
+pub mod queue;
+pub mod root_session;
+
+mod api_failure;
+mod audit;
+mod http;
+mod strip;
+
+pub use strip::Stripping;
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_smithy_types::timeout::TimeoutConfig;
+use time::OffsetDateTime;
+
+use crate::config::Tuning;
+
+/// The clients of the AWS APIs that Unroot calls, over one HTTP connection pool.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    sts: aws_sdk_sts::Client,
+    iam: aws_sdk_iam::Client,
+    organizations: aws_sdk_organizations::Client,
+    sqs: aws_sdk_sqs::Client,
+    patience: Patience,
+}
+
+/// How often something is read again that AWS may show late: IAM is eventually consistent
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency>).
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    first_wait: Duration,
+}
+
+impl Aws {
+    /// Builds the clients from the environment that Lambda sets. Sends nothing.
+    pub async fn from_environment(tuning: Tuning) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(tuning.request_timeout)
+            .operation_attempt_timeout(tuning.request_timeout)
+            .build();
+        // Retry mode and attempts are the SDK's own settings, `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS` in the template.
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http::shared_client())
+            .timeout_config(timeouts)
+            .load()
+            .await;
+        let retries = config.retry_config().cloned().unwrap_or_else(aws_config::retry::RetryConfig::standard);
+        let config = config.into_builder().retry_config(retries.with_initial_backoff(tuning.retry_backoff)).build();
+        let iam = strip::with_conflicts_retried(aws_sdk_iam::config::Builder::from(&config)).build();
+        Self {
+            sts: aws_sdk_sts::Client::new(&config),
+            iam: aws_sdk_iam::Client::from_conf(iam),
+            organizations: aws_sdk_organizations::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::new(&config),
+            patience: Patience { first_wait: tuning.retry_backoff },
+        }
+    }
+}
+
+impl Patience {
+    /// The waits between readings, doubling: with the default backoff of a second, 15 seconds in all.
+    fn waits(self) -> impl Iterator<Item = Duration> {
+        (0..4).map(move |n| self.first_wait * 2_u32.pow(n))
+    }
+}
+
+/// A date of an answer; `None` also for the epoch, with which the SDK fills in a date that is missing.
+fn date(date: Option<&aws_smithy_types::DateTime>) -> Option<OffsetDateTime> {
+    let date = date.filter(|date| date.secs() != 0)?;
+    OffsetDateTime::from_unix_timestamp_nanos(date.as_nanos()).ok()
+}

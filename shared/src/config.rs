@@ -1,0 +1,242 @@
+//! The settings of the functions: every environment variable that Unroot reads, in one table that the README shows.
+//!
+//! A function with a setting that is missing or wrong does not start, and says everything that is wrong at once.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::domain::id::QueueUrl;
+use crate::domain::plan::HoldBack;
+use crate::domain::request::Mode;
+use crate::domain::scope::Scope;
+
+/// An environment variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    /// The value if it is not set; `None` if it must be.
+    pub default: Option<&'static str>,
+}
+
+const MODE: Setting =
+    Setting { name: "MODE", meaning: "`Audit` reports what is there; `Enforce` also removes it", default: None };
+const MANAGEMENT_ACCOUNT_ID: Setting = Setting {
+    name: "MANAGEMENT_ACCOUNT_ID",
+    meaning: "the organization's management account, from which account events are accepted",
+    default: None,
+};
+const EXEMPT_ACCOUNT_IDS: Setting = Setting {
+    name: "EXEMPT_ACCOUNT_IDS",
+    meaning: "accounts that are never touched, separated by commas",
+    default: Some(""),
+};
+const ORGANIZATIONAL_UNIT_IDS: Setting = Setting {
+    name: "ORGANIZATIONAL_UNIT_IDS",
+    meaning: "only accounts below these units are touched, separated by commas; empty for the whole organization",
+    default: Some(""),
+};
+const HOLD_BACK_KEYS_USED_WITHIN_DAYS: Setting = Setting {
+    name: "HOLD_BACK_KEYS_USED_WITHIN_DAYS",
+    meaning: "an active access key that was used within so many days is reported, not deleted; 0 deletes every key",
+    default: Some("14"),
+};
+const QUEUE_URL: Setting = Setting { name: "QUEUE_URL", meaning: "the function's own queue", default: None };
+const DEAD_LETTER_QUEUE_URL: Setting = Setting {
+    name: "DEAD_LETTER_QUEUE_URL",
+    meaning: "where the function puts a message that cannot succeed",
+    default: None,
+};
+const CONCURRENCY: Setting =
+    Setting { name: "CONCURRENCY", meaning: "how many accounts are audited at once, 1 to 200", default: Some("32") };
+const REQUEST_TIMEOUT_MS: Setting = Setting {
+    name: "REQUEST_TIMEOUT_MS",
+    meaning: "how long one try of a call to AWS may take, in milliseconds",
+    default: Some("5000"),
+};
+const RETRY_BACKOFF_MS: Setting = Setting {
+    name: "RETRY_BACKOFF_MS",
+    meaning: "the wait before a call is tried or an account is read again, in milliseconds; it doubles each time",
+    default: Some("1000"),
+};
+
+/// All settings, in the order of the README's table.
+pub const SETTINGS: [Setting; 10] = [
+    MODE,
+    MANAGEMENT_ACCOUNT_ID,
+    EXEMPT_ACCOUNT_IDS,
+    ORGANIZATIONAL_UNIT_IDS,
+    HOLD_BACK_KEYS_USED_WITHIN_DAYS,
+    QUEUE_URL,
+    DEAD_LETTER_QUEUE_URL,
+    CONCURRENCY,
+    REQUEST_TIMEOUT_MS,
+    RETRY_BACKOFF_MS,
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub mode: Mode,
+    pub scope: Scope,
+    pub hold_back: HoldBack,
+    pub queue: QueueUrl,
+    pub dead_letter_queue: QueueUrl,
+    pub concurrency: usize,
+    pub tuning: Tuning,
+}
+
+/// How patient the calls to AWS are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    pub request_timeout: Duration,
+    pub retry_backoff: Duration,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the settings are not valid: {}", .problems.join("; "))]
+pub struct InvalidSettings {
+    pub problems: Vec<String>,
+}
+
+impl Settings {
+    pub fn from_environment() -> Result<Self, InvalidSettings> {
+        Self::parse(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the settings from the values that `lookup` finds by name.
+    pub fn parse(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        let mut reader = Reader { lookup, problems: Vec::new() };
+        let mode = reader.one(MODE);
+        let management_account = reader.one(MANAGEMENT_ACCOUNT_ID);
+        let exempt_accounts = reader.several(EXEMPT_ACCOUNT_IDS);
+        let organizational_units = reader.several(ORGANIZATIONAL_UNIT_IDS);
+        let days: Option<u32> = reader.one(HOLD_BACK_KEYS_USED_WITHIN_DAYS);
+        let queue = reader.one(QUEUE_URL);
+        let dead_letter_queue = reader.one(DEAD_LETTER_QUEUE_URL);
+        let concurrency = reader.within(CONCURRENCY, 1, 200);
+        let request_timeout = reader.within(REQUEST_TIMEOUT_MS, 10, 60_000);
+        let retry_backoff = reader.within(RETRY_BACKOFF_MS, 0, 60_000);
+        let settings = || {
+            Some(Self {
+                mode: mode?,
+                scope: Scope { management_account: management_account?, exempt_accounts, organizational_units },
+                hold_back: HoldBack { keys_used_within: Duration::from_hours(u64::from(days?) * 24) },
+                queue: queue?,
+                dead_letter_queue: dead_letter_queue?,
+                concurrency: usize::try_from(concurrency?).ok()?,
+                tuning: Tuning {
+                    request_timeout: Duration::from_millis(request_timeout?),
+                    retry_backoff: Duration::from_millis(retry_backoff?),
+                },
+            })
+        };
+        match settings() {
+            Some(settings) if reader.problems.is_empty() => Ok(settings),
+            _ => Err(InvalidSettings { problems: reader.problems }),
+        }
+    }
+}
+
+struct Reader<L> {
+    lookup: L,
+    problems: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    fn one<T: FromStr<Err: Display>>(&mut self, setting: Setting) -> Option<T> {
+        let Some(text) = self.text(setting) else {
+            self.problems.push(format!("`{}` is not set: {}", setting.name, setting.meaning));
+            return None;
+        };
+        self.value(setting, text.trim())
+    }
+
+    fn several<T: FromStr<Err: Display> + Ord>(&mut self, setting: Setting) -> BTreeSet<T> {
+        let text = self.text(setting).unwrap_or_default();
+        let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+        texts.filter_map(|text| self.value(setting, text)).collect()
+    }
+
+    fn within(&mut self, setting: Setting, least: u64, most: u64) -> Option<u64> {
+        let value = self.one(setting)?;
+        if (least..=most).contains(&value) {
+            return Some(value);
+        }
+        self.problems.push(format!("`{}` is {value}: use {least} to {most}", setting.name));
+        None
+    }
+
+    /// The value of the setting; one that is set to nothing is not set.
+    fn text(&self, setting: Setting) -> Option<String> {
+        let set = (self.lookup)(setting.name).filter(|text| !text.trim().is_empty());
+        set.or_else(|| setting.default.map(str::to_owned))
+    }
+
+    fn value<T: FromStr<Err: Display>>(&mut self, setting: Setting, text: &str) -> Option<T> {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems.push(format!("`{}`: {error}", setting.name));
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn parse(changes: &[(&str, &str)]) -> Result<Settings, InvalidSettings> {
+        let mut values = BTreeMap::from([
+            ("MODE", "Enforce"),
+            ("MANAGEMENT_ACCOUNT_ID", "111122223333"),
+            ("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/222233334444/queue"),
+            ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/222233334444/dead-letters"),
+        ]);
+        values.extend(changes.iter().copied());
+        Settings::parse(|name| values.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn settings_have_their_defaults() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.mode, Mode::Enforce);
+        assert_eq!(settings.hold_back.keys_used_within, Duration::from_hours(14 * 24));
+        assert_eq!(settings.concurrency, 32);
+        assert!(settings.scope.exempt_accounts.is_empty() && settings.scope.organizational_units.is_empty());
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let settings = parse(&[("EXEMPT_ACCOUNT_IDS", "444455556666, 555566667777,")]).unwrap();
+        assert_eq!(settings.scope.exempt_accounts.len(), 2);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let changes = [
+            ("MODE", "Destroy"),
+            ("MANAGEMENT_ACCOUNT_ID", ""),
+            ("EXEMPT_ACCOUNT_IDS", "444455556666,12"),
+            ("CONCURRENCY", "0"),
+            ("HOLD_BACK_KEYS_USED_WITHIN_DAYS", "-1"),
+        ];
+        let problems = parse(&changes).unwrap_err().problems;
+        for (problem, expected) in problems.iter().zip([
+            "`MODE`: `Destroy` is not a mode: use `Audit` or `Enforce`",
+            "`MANAGEMENT_ACCOUNT_ID` is not set: the organization's management account",
+            "`EXEMPT_ACCOUNT_IDS`: `12` is not an account id (twelve digits)",
+            "`HOLD_BACK_KEYS_USED_WITHIN_DAYS`: invalid digit found in string",
+            "`CONCURRENCY` is 0: use 1 to 200",
+        ]) {
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        assert_eq!(problems.len(), 5, "{problems:?}");
+    }
+}

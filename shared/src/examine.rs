@@ -1,0 +1,150 @@
+//! One account, from the decision that it is covered to the proof: audit, plan, strip, read again, verdict.
+//!
+//! What it must not do: fail. Whatever happens to one account is a line of its record.
+
+use time::OffsetDateTime;
+use tracing::warn;
+
+use crate::aws::root_session::{Audit, Delete, RootSession, RootTask};
+use crate::aws::{Aws, Stripping};
+use crate::domain::account::Account;
+use crate::domain::credentials::RootCredentials;
+use crate::domain::failure::{Cause, Failure};
+use crate::domain::plan::{DeletionPlan, HoldBack};
+use crate::domain::record::{AccountRecord, Verdict};
+use crate::domain::request::Mode;
+use crate::domain::scope::{Coverage, CoveredAccount, Scope};
+
+/// What examining an account needs, the same for all accounts of an invocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Examiner<'a> {
+    pub aws: &'a Aws,
+    pub scope: &'a Scope,
+    pub hold_back: HoldBack,
+    pub mode: Mode,
+}
+
+impl Examiner<'_> {
+    /// Examines the account if the scope covers it. In `Audit` mode nothing is changed.
+    pub async fn examine(&self, account: &Account) -> AccountRecord {
+        let id = account.id.clone();
+        let record = match self.cover(account).await {
+            Ok(Coverage::Covered(covered)) => self.examine_covered(&covered).await,
+            Ok(Coverage::NotCovered(reason)) => AccountRecord::not_covered(id, &reason),
+            Ok(Coverage::PathNeeded) => AccountRecord::unknown(id, no_path()),
+            Err(failure) => AccountRecord::unknown(id, failure),
+        };
+        record.named(&account.name)
+    }
+
+    /// Decides with the scope, asking where the account lies only if the decision hangs on it and nobody has said.
+    async fn cover(&self, account: &Account) -> Result<Coverage, Failure> {
+        let coverage = self.scope.cover(account);
+        if coverage != Coverage::PathNeeded {
+            return Ok(coverage);
+        }
+        let path = self.aws.path_of(&account.id).await?;
+        Ok(self.scope.cover(&Account { path: Some(path), ..account.clone() }))
+    }
+
+    async fn examine_covered(&self, account: &CoveredAccount) -> AccountRecord {
+        let mut record = AccountRecord::new(account.id().clone(), Verdict::Unknown);
+        let session: RootSession<Audit> = match self.open(account, &mut record).await {
+            Ok(session) => session,
+            Err(failure) => return record.with_failure(failure),
+        };
+        let found = match session.audit().await {
+            Ok(found) => found,
+            Err(failure) => return record.with_failure(failure),
+        };
+        if found.is_empty() {
+            return AccountRecord { verdict: Verdict::Clean, ..record };
+        }
+        let plan = DeletionPlan::new(&found, self.hold_back, OffsetDateTime::now_utc());
+        record.held_back = plan.held_back().to_vec();
+        record.found = Some(found);
+        match self.mode {
+            Mode::Audit => {
+                record.planned = plan.steps().collect();
+                let reason = Some("found in `Audit` mode, which removes nothing".to_owned());
+                AccountRecord { verdict: Verdict::CredentialsPresent, reason, ..record }
+            }
+            Mode::Enforce if plan.is_empty() => with_held_back_verdict(record),
+            Mode::Enforce => self.strip(account, &plan, record).await,
+        }
+    }
+
+    async fn strip(&self, account: &CoveredAccount, plan: &DeletionPlan, mut record: AccountRecord) -> AccountRecord {
+        let session: RootSession<Delete> = match self.open(account, &mut record).await {
+            Ok(session) => session,
+            // What the audit found is still there: nothing was deleted.
+            Err(failure) => return AccountRecord { verdict: Verdict::Failed, ..record }.with_failure(failure),
+        };
+        concluded(record, session.strip(plan).await)
+    }
+
+    async fn open<T: RootTask>(
+        &self,
+        account: &CoveredAccount,
+        record: &mut AccountRecord,
+    ) -> Result<RootSession<T>, Failure> {
+        let session = self.aws.open_root_session::<T>(account).await;
+        match &session {
+            Ok(_) => record.sessions.push(T::POLICY),
+            Err(failure) => warn!(account = %account.id(), task = %T::POLICY, error = %failure, "no root session"),
+        }
+        session
+    }
+}
+
+fn no_path() -> Failure {
+    Failure::observed(Cause::UnreadableAnswer, "organizations:ListParents", "where the account lies is not known")
+}
+
+/// The verdict over an account that was stripped: from what was read afterwards.
+///
+/// INVARIANT (never claims more than it saw): the calls that deleted count for nothing here. `removed` is what a
+/// deletion was sent for and the reading no longer shows.
+fn concluded(mut record: AccountRecord, stripping: Stripping) -> AccountRecord {
+    let Stripping { attempted, held_back, failure, left } = stripping;
+    record.held_back.extend(held_back);
+    let left = match left {
+        Ok(left) => left,
+        Err(unread) => {
+            record.reason = Some("deletions were sent, but what they did could not be read".to_owned());
+            record.attempted = attempted;
+            return AccountRecord { verdict: Verdict::Unknown, ..record }.with_failure(unread);
+        }
+    };
+    record.removed = attempted.into_iter().filter(|step| !left.has(step)).collect();
+    if left.is_empty() {
+        return AccountRecord { verdict: Verdict::Stripped, left: Some(left), ..record };
+    }
+    let is_as_planned = is_held_back_only(&left, &record);
+    record.left = Some(left);
+    if is_as_planned {
+        return with_held_back_verdict(record);
+    }
+    let failure = failure.unwrap_or_else(|| {
+        Failure::observed(
+            Cause::StillPresent,
+            "iam:ListAccessKeys",
+            "read again after the deletions, something is there",
+        )
+    });
+    AccountRecord { verdict: Verdict::Failed, ..record }.with_failure(failure)
+}
+
+fn with_held_back_verdict(record: AccountRecord) -> AccountRecord {
+    let reason = Some("an access key is in use: it is held back, and MFA with it".to_owned());
+    let remedy = Some(
+        "move what uses the access key to a role, then deactivate the key, or lower `HoldBackKeysUsedWithinDays`"
+            .to_owned(),
+    );
+    AccountRecord { verdict: Verdict::CredentialsPresent, reason, remedy, ..record }
+}
+
+/// Whether all that is left was held back on purpose.
+fn is_held_back_only(left: &RootCredentials, record: &AccountRecord) -> bool {
+    left.deletions().all(|step| record.held_back.iter().any(|held| held.step == step))
+}

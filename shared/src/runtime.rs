@@ -1,0 +1,151 @@
+//! The wiring that all functions share: settings, clients, logging, the Lambda runtime, and messages from a queue.
+
+use std::fmt;
+use std::future::Future;
+use std::time::{Duration, SystemTime};
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::aws::Aws;
+use crate::aws::queue::Rejection;
+use crate::config::Settings;
+use crate::telemetry;
+
+/// What every handler is given.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub settings: Settings,
+    pub aws: Aws,
+}
+
+/// An invocation: its payload, its id, and when Lambda ends it.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub payload: Value,
+    pub request_id: String,
+    pub deadline: Instant,
+    /// The time from the start to the deadline.
+    pub time_allowed: Duration,
+}
+
+/// An error that Lambda is told, with a stable type for alarms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionError {
+    pub error_type: &'static str,
+    pub message: String,
+}
+
+/// What becomes of a message from the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It is done with.
+    Acknowledge,
+    /// It comes again after the time, until the queue has delivered it as often as its redrive policy allows.
+    Retry { after: Duration },
+    /// It can never succeed as things are: it goes to the dead-letter queue at once.
+    SetAside(Rejection),
+}
+
+/// Runs the handler until Lambda ends the process. Returns an error, and so fails the start, if a setting is wrong.
+pub async fn run<H, F>(handler: H) -> Result<(), lambda_runtime::Error>
+where
+    H: Fn(Function, Invocation) -> F,
+    F: Future<Output = Result<Value, FunctionError>>,
+{
+    telemetry::init();
+    let settings = Settings::from_environment().inspect_err(|error| error!(%error, "not started"))?;
+    let aws = Aws::from_environment(settings.tuning).await;
+    let function = Function { settings, aws };
+    let handle = service_fn(|event: LambdaEvent<Value>| handler(function.clone(), Invocation::from(event)));
+    lambda_runtime::run(handle).await
+}
+
+impl From<LambdaEvent<Value>> for Invocation {
+    fn from(event: LambdaEvent<Value>) -> Self {
+        let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(event.context.deadline);
+        let time_allowed = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+        Self {
+            payload: event.payload,
+            request_id: event.context.request_id,
+            deadline: Instant::now() + time_allowed,
+            time_allowed,
+        }
+    }
+}
+
+impl Function {
+    /// Carries out what was decided about a message, and reports it to the queue as failed if it is to come again.
+    ///
+    /// INVARIANT (nothing is lost): a message is acknowledged only if it is done with or lies in the dead-letter queue.
+    pub async fn dispose(&self, message: &SqsMessage, disposition: Disposition, response: &mut SqsBatchResponse) {
+        let id = message.message_id.clone().unwrap_or_default();
+        match disposition {
+            Disposition::Acknowledge => {}
+            Disposition::Retry { after } => {
+                self.retry_after(message, after).await;
+                response.add_failure(id);
+            }
+            Disposition::SetAside(rejection) => {
+                let body = message.body.as_deref().unwrap_or_default();
+                // An empty body cannot be sent to a queue; what comes through one has a body.
+                let body = if body.is_empty() { "{}" } else { body };
+                match self.aws.set_aside(&self.settings.dead_letter_queue, body, &rejection).await {
+                    Ok(()) => {
+                        error!(
+                            message_id = id,
+                            error_type = rejection.error_type,
+                            error = rejection.message,
+                            "set aside"
+                        );
+                    }
+                    Err(failure) => {
+                        error!(message_id = id, %failure, rejection = rejection.message, "not set aside, comes again");
+                        response.add_failure(id);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn retry_after(&self, message: &SqsMessage, after: Duration) {
+        let handle = message.receipt_handle.as_deref().unwrap_or_default();
+        let seconds = i32::try_from(after.as_secs()).unwrap_or(i32::MAX);
+        match self.aws.receive_again_in(&self.settings.queue, handle, seconds).await {
+            Ok(()) => info!(message_id = message.message_id, seconds, "comes again"),
+            // Then it comes again after the queue's visibility timeout.
+            Err(failure) => warn!(message_id = message.message_id, %failure, "the wait could not be set"),
+        }
+    }
+}
+
+impl fmt::Display for FunctionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error_type, self.message)
+    }
+}
+
+impl From<FunctionError> for Diagnostic {
+    fn from(error: FunctionError) -> Self {
+        Self { error_type: error.error_type.to_owned(), error_message: error.message }
+    }
+}
+
+/// The messages of an event source mapping, or nothing if the payload is not from a queue.
+pub fn messages(payload: &Value) -> Option<Result<Vec<SqsMessage>, FunctionError>> {
+    payload.get("Records")?;
+    let event = serde_json::from_value::<aws_lambda_events::sqs::SqsEvent>(payload.clone());
+    Some(event.map(|event| event.records).map_err(|error| FunctionError {
+        error_type: "MalformedEvent",
+        message: format!("`Records` is not an event of SQS: {error}"),
+    }))
+}
+
+/// How often the queue has delivered the message, this time included.
+pub fn receive_count(message: &SqsMessage) -> u32 {
+    let count = message.attributes.get("ApproximateReceiveCount");
+    count.and_then(|count| count.parse().ok()).unwrap_or(1)
+}

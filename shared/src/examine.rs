@@ -148,3 +148,77 @@ fn with_held_back_verdict(record: AccountRecord) -> AccountRecord {
 fn is_held_back_only(left: &RootCredentials, record: &AccountRecord) -> bool {
     left.deletions().all(|step| record.held_back.iter().any(|held| held.step == step))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::credentials::{AccessKey, AccessKeyStatus, LastUsed, LoginProfile, MfaDevice};
+    use crate::domain::plan::{DeletionStep, HeldBack, HeldBackReason};
+
+    const KEY: &str = "AKIALEFTOVERKEYEXAMPLE";
+    const MFA: &str = "GAHT12345678";
+
+    fn password() -> RootCredentials {
+        RootCredentials { login_profile: Some(LoginProfile { created: None }), ..RootCredentials::default() }
+    }
+
+    fn key_and_mfa() -> RootCredentials {
+        let key = AccessKey {
+            id: KEY.parse().unwrap(),
+            status: AccessKeyStatus::Active,
+            created: None,
+            last_used: LastUsed::Never,
+        };
+        let mfa = MfaDevice { serial_number: MFA.parse().unwrap(), enabled: None };
+        RootCredentials { access_keys: vec![key], mfa_devices: vec![mfa], ..RootCredentials::default() }
+    }
+
+    fn conclude(stripping: Stripping, held_back: Vec<HeldBack>) -> AccountRecord {
+        let record = AccountRecord::new("444455556666".parse().unwrap(), Verdict::Unknown);
+        concluded(AccountRecord { held_back, ..record }, stripping)
+    }
+
+    fn stripping(failure: Option<Cause>, left: Result<RootCredentials, Cause>) -> Stripping {
+        let observed = |cause| Failure::observed(cause, "iam:Example", "");
+        Stripping {
+            attempted: vec![DeletionStep::DeleteLoginProfile],
+            held_back: Vec::new(),
+            failure: failure.map(observed),
+            left: left.map_err(observed),
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_what_was_read_and_not_what_the_calls_answered() {
+        let nothing = RootCredentials::default;
+        let summary = |record: AccountRecord| {
+            let cause = record.failure.as_ref().map(|failure| failure.cause);
+            (record.verdict, cause, record.removed.len(), record.attempted.len())
+        };
+        for (stripping, expected) in [
+            (stripping(None, Ok(nothing())), (Verdict::Stripped, None, 1, 0)),
+            // The answer was lost, but the deletion was done.
+            (stripping(Some(Cause::Transient), Ok(nothing())), (Verdict::Stripped, None, 1, 0)),
+            // The call was answered with success, but the password is still there.
+            (stripping(None, Ok(password())), (Verdict::Failed, Some(Cause::StillPresent), 0, 0)),
+            (stripping(Some(Cause::Throttled), Ok(password())), (Verdict::Failed, Some(Cause::Throttled), 0, 0)),
+            // Nobody knows.
+            (stripping(None, Err(Cause::Transient)), (Verdict::Unknown, Some(Cause::Transient), 0, 1)),
+            (stripping(Some(Cause::Denied), Err(Cause::Transient)), (Verdict::Unknown, Some(Cause::Transient), 0, 1)),
+            // Something that was not there before.
+            (stripping(None, Ok(key_and_mfa())), (Verdict::Failed, Some(Cause::StillPresent), 1, 0)),
+        ] {
+            assert_eq!(summary(conclude(stripping, Vec::new())), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_held_back_is_no_failure() {
+        let reason = HeldBackReason::UsedRecently { last_used: OffsetDateTime::UNIX_EPOCH, service: "s3".to_owned() };
+        let key = HeldBack { step: DeletionStep::DeleteAccessKey(KEY.parse().unwrap()), reason };
+        let mfa = HeldBack::protecting(MFA.parse().unwrap());
+        let record = conclude(stripping(None, Ok(key_and_mfa())), vec![key, mfa]);
+        assert_eq!(record.verdict, Verdict::CredentialsPresent);
+        assert_eq!(record.removed, [DeletionStep::DeleteLoginProfile]);
+    }
+}

@@ -328,18 +328,6 @@ impl Cause {
             | Self::Unrecognized => Recovery::Person,
         }
     }
-
-    /// Whether the failure says that the organization is not set up, so that no account can be audited.
-    pub fn concerns_the_organization(self) -> bool {
-        matches!(
-            self,
-            Self::RootCredentialsManagementDisabled
-                | Self::RootSessionsDisabled
-                | Self::TrustedAccessDisabled
-                | Self::NotDelegatedAdministrator
-                | Self::NotInAnOrganization
-        )
-    }
 }
 
 impl fmt::Display for Cause {

@@ -148,7 +148,6 @@ fn a_remedy_for_the_organization_is_a_command() {
         Cause::TrustedAccessDisabled,
         Cause::NotDelegatedAdministrator,
     ] {
-        assert!(cause.concerns_the_organization());
         assert_eq!(cause.recovery(), Recovery::Person);
         assert!(cause.remedy().contains("in the management account: aws "), "{cause}");
     }

@@ -12,11 +12,18 @@ pub struct ApiError {
     pub code: String,
     pub status: u16,
     pub message: String,
+    /// The `Reason` member that some exceptions of Organizations carry besides the message.
+    pub reason: Option<String>,
 }
 
 impl ApiError {
     pub fn new(code: &str, status: u16, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), status, message: message.into() }
+        Self { code: code.to_owned(), status, message: message.into(), reason: None }
+    }
+
+    #[must_use]
+    pub fn with_reason(self, reason: &str) -> Self {
+        Self { reason: Some(reason.to_owned()), ..self }
     }
 }
 

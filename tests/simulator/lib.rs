@@ -15,4 +15,8 @@
 )]
 
 pub mod api;
+pub mod aws;
 pub mod clock;
+pub mod organization;
+pub mod policy;
+pub mod queues;

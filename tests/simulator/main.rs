@@ -1,1 +1,142 @@
-fn main() {}
+//! The simulator's command line.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use simulator::aws::{Aws, Credentials, Fault};
+use simulator::clock::Clock;
+use simulator::organization::{Account, AccountId, AccountState, Organization};
+use tokio::net::TcpListener;
+
+/// A simulated AWS organization on loopback, and Unroot at work on it.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Keep the simulated organization up for any AWS client.
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// The port on 127.0.0.1; 0 for a free one.
+    #[arg(long, default_value_t = 4566)]
+    port: u16,
+    /// An organization file, such as tests/fixtures/organization.json, instead of the sample organization.
+    #[arg(long, value_name = "FILE", conflicts_with = "accounts")]
+    organization: Option<PathBuf>,
+    /// How many accounts the sample organization has.
+    #[arg(long, default_value_t = 300)]
+    accounts: usize,
+    /// How long a call takes on average, in milliseconds; each takes between half and one and a half times as long.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency: u64,
+    /// Break calls, like `iam:GetAccountSummary=throttle,account=444455556666,skip=2,times=1`. May be repeated.
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<Fault>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Some(Command::Serve(options)) => serve(options).await,
+        None => story(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn story() -> Result<()> {
+    bail!("the story is not there yet; try `serve`")
+}
+
+async fn serve(options: Serve) -> Result<()> {
+    let organization = match &options.organization {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+            Organization::from_json(&text).with_context(|| format!("`{}`", file.display()))?
+        }
+        None => Organization::sample(options.accounts)?,
+    };
+    let aws = Aws::new(organization, Clock::default());
+    aws.set_latency(Duration::from_millis(options.latency));
+    for fault in options.fault {
+        aws.inject(fault);
+    }
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}; try `--port 0`"))?;
+    say(&introduction(&aws, &format!("http://{}", listener.local_addr()?)));
+    tokio::select! {
+        () = aws.serve(listener) => {}
+        result = tokio::signal::ctrl_c() => result?,
+    }
+    Ok(())
+}
+
+/// What a person needs to point a client here.
+fn introduction(aws: &Aws, url: &str) -> String {
+    let organization = aws.organization();
+    let management = &organization.management_account;
+    let is_outside = |id: &AccountId| !organization.accounts.contains_key(id);
+    let outsider = (0..u64::MAX).find_map(|number| format!("{number:012}").parse().ok().filter(is_outside));
+    let callers = [
+        ("the management account", Some(management.clone())),
+        ("the audit account (delegated administrator for IAM)", organization.audit_account().cloned()),
+        ("an outsider", outsider),
+    ];
+    let callers: String = callers
+        .into_iter()
+        .filter_map(|(who, account)| Some((who, account?)))
+        .flat_map(|(who, account)| [format!("\n  # {who}, {account}\n"), exports(&aws.administrator(&account))])
+        .collect();
+    let is_worth_a_look = |(id, account): &(&AccountId, &Account)| {
+        *id != management && account.state == AccountState::Active && !account.root.access_keys.is_empty()
+    };
+    let target = organization.accounts.iter().find(is_worth_a_look).map_or("444455556666", |(id, _)| id.as_str());
+    format!(
+        "Simulating organization {id} with {size} accounts on {url}
+
+Point a client here, as one of these callers:
+
+  export AWS_ENDPOINT_URL={url} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+{callers}
+List the accounts, open a root session in one, and look around with the credentials that it answers:
+
+  aws organizations list-accounts --query 'Accounts[].[Id,Name,State]' --output text
+  aws sts assume-root --target-principal {target} \\
+    --task-policy-arn arn=arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials
+  aws iam get-account-summary
+
+Ctrl-C ends it; nothing is kept.
+",
+        id = organization.id,
+        size = organization.accounts.len(),
+    )
+}
+
+fn exports(credentials: &Credentials) -> String {
+    format!(
+        "  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}; unset AWS_SESSION_TOKEN\n",
+        credentials.access_key_id, credentials.secret_access_key
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "a command line talks to its user")]
+fn say(text: &str) {
+    println!("{text}");
+}

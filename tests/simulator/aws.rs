@@ -1,0 +1,303 @@
+//! The simulated AWS: one organization, everyone who calls, and everything that was called.
+//!
+//! `Aws` is the handle that tests and the story hold; clients reach the same world over HTTP. Nothing in here may know
+//! who the clients are.
+
+mod authorization;
+mod call;
+mod caller;
+mod faults;
+mod iam;
+mod membership;
+mod organizations;
+mod rates;
+mod server;
+mod service;
+mod sts;
+mod task_policy;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+pub use call::{CallRecord, Outcome};
+pub use caller::{Credentials, InvalidRoleArn, Role};
+pub use faults::{Fault, FaultKind, InvalidFault};
+pub use membership::NewAccount;
+pub use rates::RatePolicy;
+
+use crate::api::{Answer, ApiError};
+use crate::clock::Clock;
+use crate::organization::{AccountId, Organization, RootCredentials};
+use crate::queues::Queues;
+use authorization::Permission;
+use call::{Call, Sequence};
+use caller::Sessions;
+use faults::Faults;
+use membership::Creation;
+use rates::Rates;
+use server::Reaction;
+use service::{Effect, Service};
+use wire::{Message, Request, respond};
+
+/// The whole simulated AWS; clones are the same one.
+#[derive(Clone)]
+pub struct Aws {
+    world: Arc<Mutex<World>>,
+    clock: Clock,
+    queues: Queues,
+}
+
+/// Everything that a call can see or change. One lock guards it, so each call happens at once and the log has one order.
+pub(crate) struct World {
+    organization: Organization,
+    /// The root credentials of an account before each of its changes, oldest first.
+    history: BTreeMap<AccountId, Vec<RootCredentials>>,
+    sessions: Sessions,
+    creations: Vec<Creation>,
+    calls: Vec<CallRecord>,
+    faults: Faults,
+    rates: Rates,
+    latency: Duration,
+    listeners: Vec<mpsc::UnboundedSender<Value>>,
+    sequence: Sequence,
+}
+
+impl Aws {
+    pub fn new(organization: Organization, clock: Clock) -> Self {
+        let queues = Queues::new(clock.clone());
+        Self { world: Arc::new(Mutex::new(World::new(organization))), clock, queues }
+    }
+
+    /// Answers AWS calls over HTTP until the future is dropped.
+    pub async fn serve(&self, listener: TcpListener) {
+        match server::serve(self.clone(), listener).await {}
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    pub fn management_account(&self) -> AccountId {
+        self.lock().organization.management_account.clone()
+    }
+
+    /// The delegated administrator for IAM, if there is one.
+    pub fn audit_account(&self) -> Option<AccountId> {
+        self.lock().organization.audit_account().cloned()
+    }
+
+    /// Credentials as Lambda hands them to a function: a session of its role, for twelve simulated hours.
+    pub fn role_session(&self, role: Role, session_name: &str) -> Credentials {
+        let mut world = self.lock();
+        let number = world.sequence.next("session");
+        world.sessions.open_role(number, role, session_name, self.clock.now())
+    }
+
+    /// The IAM user of an account that has `AdministratorAccess`; of any account, also outside the organization.
+    pub fn administrator(&self, account: &AccountId) -> Credentials {
+        Credentials::administrator(account.as_str())
+    }
+
+    /// As Organizations does: the account, a `CreateAccountResult` and an `AccountJoinedOrganization` event.
+    pub fn create_account(&self, account: NewAccount) -> AccountId {
+        self.lock().create_account(account, self.clock.now())
+    }
+
+    /// An account from elsewhere accepts an invitation: of the two events only `AccountJoinedOrganization`.
+    pub fn invite_account(&self, account: NewAccount) -> AccountId {
+        self.lock().invite_account(account, self.clock.now())
+    }
+
+    /// Every event that AWS emits from now on, as it comes to the management account's default bus in us-east-1.
+    pub fn events(&self) -> mpsc::UnboundedReceiver<Value> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lock().listeners.push(sender);
+        receiver
+    }
+
+    /// Every call since the start or the last reset, in order.
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.lock().calls.clone()
+    }
+
+    /// The organization as it is now.
+    pub fn organization(&self) -> Organization {
+        self.lock().organization.clone()
+    }
+
+    /// Looks at or changes the organization in place. The closure must not use this `Aws`: the world is locked.
+    pub fn with_organization<T>(&self, use_it: impl FnOnce(&mut Organization) -> T) -> T {
+        use_it(&mut self.lock().organization)
+    }
+
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.inject(fault);
+    }
+
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// How long a call takes on average; each takes between half and one and a half times as long.
+    pub fn set_latency(&self, latency: Duration) {
+        self.lock().latency = latency;
+    }
+
+    pub fn set_rates(&self, policy: RatePolicy) {
+        self.lock().rates.policy = policy;
+    }
+
+    /// A new world behind the same server and clock: no calls, sessions or faults are left. Latency, rates and whoever
+    /// listens to events stay.
+    pub fn reset(&self, organization: Organization) {
+        let mut world = self.lock();
+        let old = std::mem::replace(&mut *world, World::new(organization));
+        world.latency = old.latency;
+        world.rates.policy = old.rates.policy;
+        world.listeners = old.listeners;
+        // The numbers go on, so that a key id from before the reset never becomes someone else's.
+        world.sequence = old.sequence;
+    }
+
+    /// The time that the next call takes, jitter included.
+    pub(crate) fn next_latency(&self) -> Duration {
+        let mut world = self.lock();
+        // Scattered, and the same in every run.
+        let step = u32::try_from(world.sequence.next("latency") * 37 % 101).unwrap_or_default();
+        world.latency * (50 + step) / 100
+    }
+
+    /// What happens to a request.
+    pub(crate) fn react(&self, request: &Request) -> Reaction {
+        let mut world = self.lock();
+        let request_id = world.sequence.next_uuid("request");
+        let message = match request.read() {
+            Ok(message) => message,
+            Err(error) => return Reaction::Answer(request.refuse(error, &request_id)),
+        };
+        let (service, operation) = (message.service, message.operation.clone());
+        let access_key_id = message.access_key_id.clone();
+        match self.identify(&world, request, message) {
+            Ok(call) => self.take(&mut world, call, &request_id),
+            Err(error) => {
+                let answer = Err(error);
+                world.calls.push(CallRecord {
+                    request_id: request_id.clone(),
+                    caller: String::new(),
+                    access_key_id,
+                    account: String::new(),
+                    region: String::new(),
+                    service: service.name().to_owned(),
+                    operation: operation.clone(),
+                    input: Value::Null,
+                    outcome: Outcome::from(&answer),
+                    mutating: service.effect(&operation) == Effect::Changes,
+                });
+                Reaction::Answer(respond(service.protocol(), &operation, &answer, &request_id))
+            }
+        }
+    }
+
+    fn identify(&self, world: &World, request: &Request, message: Message) -> Result<Call, ApiError> {
+        let at = self.clock.now();
+        let Message { service, region, access_key_id, token, operation, input } = message;
+        let caller = world.sessions.identify(&access_key_id, token.as_deref(), &world.organization, service, at)?;
+        let host = request.header("host").unwrap_or_default().to_owned();
+        Ok(Call { caller, service, operation, region, host, input, at, staleness: 0 })
+    }
+
+    /// A call meets the faults, then the rates, then the service, and is logged.
+    fn take(&self, world: &mut World, mut call: Call, request_id: &str) -> Reaction {
+        let effect = call.service.effect(&call.operation);
+        let fault = world.faults.strike(&call, effect);
+        if let Some(FaultKind::Stale(changes)) = fault {
+            call.staleness = changes;
+        }
+        let answer = match fault {
+            Some(FaultKind::Timeout | FaultKind::Drop) => None,
+            Some(fault) => Some(match fault.error(&call) {
+                Some(error) => Err(error),
+                None => self.perform(world, &call),
+            }),
+            None => Some(self.perform(world, &call)),
+        };
+        let outcome = match (&answer, fault) {
+            (None, _) => Outcome::NoAnswer { done: false },
+            (Some(Ok(_)), Some(FaultKind::DropAfter)) => Outcome::NoAnswer { done: true },
+            (Some(answer), _) => Outcome::from(answer),
+        };
+        world.calls.push(CallRecord {
+            request_id: request_id.to_owned(),
+            caller: call.caller.arn.clone(),
+            access_key_id: call.caller.access_key_id.clone(),
+            account: call.account().to_owned(),
+            region: call.region.clone(),
+            service: call.service.name().to_owned(),
+            operation: call.operation.clone(),
+            input: call.input_without_secrets(),
+            outcome,
+            mutating: effect == Effect::Changes,
+        });
+        match (answer, fault) {
+            (_, Some(FaultKind::DropAfter)) => Reaction::Disconnect,
+            (Some(answer), _) => {
+                Reaction::Answer(respond(call.service.protocol(), &call.operation, &answer, request_id))
+            }
+            (None, Some(FaultKind::Timeout)) => Reaction::Silence,
+            (None, _) => Reaction::Disconnect,
+        }
+    }
+
+    fn perform(&self, world: &mut World, call: &Call) -> Answer {
+        if !world.rates.admit(call, Instant::now()) {
+            return Err(call.service.throttled());
+        }
+        if call.service == Service::Sqs {
+            return self.call_queues(world, call);
+        }
+        let operation = call.service.operation(&call.operation);
+        let operation = operation.ok_or_else(|| call.service.unknown_operation(&call.operation))?;
+        (operation.handler)(world, call)
+    }
+
+    fn call_queues(&self, world: &World, call: &Call) -> Answer {
+        let member = |name| call.input.get(name).and_then(Value::as_str);
+        let queue = member("QueueUrl").and_then(|url| self.queues.arn_of(url)).unwrap_or_else(|| {
+            let name = member("QueueName").unwrap_or("*");
+            format!("arn:aws:sqs:{}:{}:{name}", call.region, call.caller.account)
+        });
+        world.authorize(call, &Permission::on(call, queue))?;
+        self.queues.call(&call.operation, &call.input)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl World {
+    fn new(organization: Organization) -> Self {
+        Self {
+            organization,
+            history: BTreeMap::new(),
+            sessions: Sessions::default(),
+            creations: Vec::new(),
+            calls: Vec::new(),
+            faults: Faults::default(),
+            rates: Rates::default(),
+            latency: Duration::ZERO,
+            listeners: Vec::new(),
+            sequence: Sequence::default(),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Faults that are injected at calls: what a network and a busy service do, on demand.
+//!
+//! A fault chooses calls by operation, account and count, so a sweep can hit each call of a run in turn.
+
+use std::str::FromStr;
+
+use super::authorization::{Denial, Reason};
+use super::call::Call;
+use super::service::{Effect, Service};
+use crate::api::ApiError;
+use crate::organization::AccountId;
+
+/// What happens to which calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `iam:DeleteAccessKey`, `iam:*` or `*`.
+    pub operation: String,
+    /// The account acted in; None for any.
+    pub account: Option<AccountId>,
+    /// So many matching calls pass first.
+    pub skip: u32,
+    /// So many calls are hit; None for all from then on.
+    pub times: Option<u32>,
+    pub kind: FaultKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    Throttle,
+    Error500,
+    Error503,
+    /// Nothing is done, and no answer comes as long as the client waits.
+    Timeout,
+    /// Nothing is done, and the connection is closed.
+    Drop,
+    /// It is done, and the connection is closed instead of an answer.
+    DropAfter,
+    /// By the caller's own policies.
+    Denied,
+    /// By a service control policy.
+    ScpDenied,
+    /// A read answers as it would have before the account's last changes, so many of them.
+    Stale(usize),
+    /// A change meets another one: `EntityTemporarilyUnmodifiable` for MFA devices, else `ConcurrentModification`.
+    Conflict,
+}
+
+/// Why text is not a fault, and what it should look like.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; write it like `iam:GetAccountSummary=throttle,account=444455556666,skip=2,times=1`")]
+pub struct InvalidFault(String);
+
+/// The faults in force.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Armed>);
+
+#[derive(Debug)]
+struct Armed {
+    fault: Fault,
+    seen: u32,
+    hit: u32,
+}
+
+impl Fault {
+    /// At every call of an operation.
+    pub fn at(operation: &str, kind: FaultKind) -> Self {
+        Self { operation: operation.to_owned(), account: None, skip: 0, times: None, kind }
+    }
+
+    #[must_use]
+    pub fn in_account(self, account: AccountId) -> Self {
+        Self { account: Some(account), ..self }
+    }
+
+    #[must_use]
+    pub fn skip(self, skip: u32) -> Self {
+        Self { skip, ..self }
+    }
+
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times: Some(times), ..self }
+    }
+
+    fn matches(&self, call: &Call, effect: Effect) -> bool {
+        let is_operation = match self.operation.strip_suffix('*') {
+            Some(prefix) => call.action().starts_with(prefix),
+            None => self.operation == call.action(),
+        };
+        let is_possible = match self.kind {
+            FaultKind::Stale(_) => effect == Effect::Reads,
+            FaultKind::Conflict => effect == Effect::Changes,
+            FaultKind::Throttle
+            | FaultKind::Error500
+            | FaultKind::Error503
+            | FaultKind::Timeout
+            | FaultKind::Drop
+            | FaultKind::DropAfter
+            | FaultKind::Denied
+            | FaultKind::ScpDenied => true,
+        };
+        let is_account = self.account.as_ref().is_none_or(|account| account.as_str() == call.account());
+        is_operation && is_possible && is_account
+    }
+}
+
+impl FaultKind {
+    /// The error that the fault answers with. None for those that answer nothing, or answer after all.
+    pub(crate) fn error(self, call: &Call) -> Option<ApiError> {
+        let service = call.service;
+        let denied = |reason| {
+            let root = call.caller.account.root_arn();
+            let action = call.action();
+            let resource = if call.caller.arn == root { root.as_str() } else { "*" };
+            service.access_denied(Denial { caller: &call.caller.arn, action: &action, resource, reason }.to_string())
+        };
+        match self {
+            Self::Throttle => Some(service.throttled()),
+            Self::Error500 => Some(service.internal_error()),
+            Self::Error503 => Some(ApiError::new("ServiceUnavailable", 503, "The service is temporarily unavailable.")),
+            // `assume_caller_without_permission`: a denial of AssumeRoot has no reason.
+            Self::Denied | Self::ScpDenied if call.operation == "AssumeRoot" => Some(service.access_denied(format!(
+                "User: {} is not authorized to perform: sts:AssumeRoot on resource: arn:aws:iam::{}:root",
+                call.caller.arn,
+                call.account()
+            ))),
+            Self::Denied => Some(denied(Reason::NoIdentityPolicyAllows)),
+            Self::ScpDenied => Some(denied(Reason::ServiceControlPolicyDenies)),
+            // The texts are those of the API reference.
+            Self::Conflict if call.operation == "DeactivateMFADevice" => Some(ApiError::new(
+                "EntityTemporarilyUnmodifiable",
+                409,
+                "The request was rejected because it referenced an entity that is temporarily unmodifiable, such as a \
+                 user name that was deleted and then recreated. The error indicates that the request is likely to \
+                 succeed if you try again after waiting several minutes.",
+            )),
+            Self::Conflict => Some(match service {
+                Service::Organizations => ApiError::new(
+                    "ConcurrentModificationException",
+                    400,
+                    "The target of the operation is currently being modified by a different request. Try again later.",
+                ),
+                Service::Sts | Service::Iam | Service::Sqs => ApiError::new(
+                    "ConcurrentModification",
+                    409,
+                    "The request was rejected because multiple requests to change this object were submitted \
+                     simultaneously. Wait a few minutes and submit your request again.",
+                ),
+            }),
+            Self::Timeout | Self::Drop | Self::DropAfter | Self::Stale(_) => None,
+        }
+    }
+}
+
+impl Faults {
+    pub(crate) fn inject(&mut self, fault: Fault) {
+        self.0.push(Armed { fault, seen: 0, hit: 0 });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The fault that hits a call. Each fault counts the calls that match it, hit or not.
+    pub(crate) fn strike(&mut self, call: &Call, effect: Effect) -> Option<FaultKind> {
+        let mut struck = None;
+        for armed in self.0.iter_mut().filter(|armed| armed.fault.matches(call, effect)) {
+            armed.seen += 1;
+            let is_due = armed.seen > armed.fault.skip && armed.fault.times.is_none_or(|times| armed.hit < times);
+            if is_due && struck.is_none() {
+                armed.hit += 1;
+                struck = Some(armed.fault.kind);
+            }
+        }
+        struck
+    }
+}
+
+impl FromStr for Fault {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFault> {
+        let mut parts = text.split(',');
+        let (operation, kind) = parts
+            .next()
+            .and_then(|first| first.split_once('='))
+            .ok_or_else(|| InvalidFault(format!("`{text}` has no `<operation>=<kind>`")))?;
+        let mut fault = Self::at(known_operation(operation)?, kind.parse()?);
+        for part in parts {
+            let (name, value) =
+                part.split_once('=').ok_or_else(|| InvalidFault(format!("`{part}` is not `<name>=<value>`")))?;
+            let count = || value.parse().map_err(|_| InvalidFault(format!("`{name}`: `{value}` is not a number")));
+            match name {
+                "account" => {
+                    let account = value.parse::<AccountId>();
+                    fault = fault.in_account(account.map_err(|error| InvalidFault(format!("`account`: {error}")))?);
+                }
+                "skip" => fault = fault.skip(count()?),
+                "times" => fault = fault.times(count()?),
+                _ => return Err(InvalidFault(format!("`{name}` is none of `account`, `skip`, `times`"))),
+            }
+        }
+        Ok(fault)
+    }
+}
+
+fn known_operation(text: &str) -> Result<&str, InvalidFault> {
+    if text == "*" {
+        return Ok(text);
+    }
+    let unknown = || InvalidFault(format!("`{text}` is no operation that is simulated"));
+    let (service, operation) = text.split_once(':').ok_or_else(unknown)?;
+    let service = Service::from_name(service).ok_or_else(unknown)?;
+    // The operations of SQS are the queues' business.
+    let is_known = operation == "*" || service == Service::Sqs || service.operation(operation).is_some();
+    if is_known { Ok(text) } else { Err(unknown()) }
+}
+
+impl FromStr for FaultKind {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFault> {
+        Ok(match text {
+            "throttle" => Self::Throttle,
+            "error500" => Self::Error500,
+            "error503" => Self::Error503,
+            "timeout" => Self::Timeout,
+            "drop" => Self::Drop,
+            "drop-after" => Self::DropAfter,
+            "denied" => Self::Denied,
+            "scp-denied" => Self::ScpDenied,
+            "stale" => Self::Stale(1),
+            "conflict" => Self::Conflict,
+            _ => {
+                let changes = text.strip_prefix("stale:").and_then(|changes| changes.parse().ok());
+                Self::Stale(changes.ok_or_else(|| {
+                    InvalidFault(format!(
+                        "`{text}` is none of `throttle`, `error500`, `error503`, `timeout`, `drop`, `drop-after`, \
+                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `conflict`"
+                    ))
+                })?)
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_read_from_text() {
+        let fault: Fault = "iam:GetAccountSummary=throttle,account=444455556666,skip=2,times=1".parse().unwrap();
+        let expected = Fault::at("iam:GetAccountSummary", FaultKind::Throttle)
+            .in_account("444455556666".parse().unwrap())
+            .skip(2)
+            .times(1);
+        assert_eq!(fault, expected);
+        assert_eq!("*=stale:3".parse::<Fault>().unwrap().kind, FaultKind::Stale(3));
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        for (text, problem) in [
+            ("throttle", "`throttle` has no `<operation>=<kind>`"),
+            ("iam:GetAcountSummary=throttle", "`iam:GetAcountSummary` is no operation that is simulated"),
+            ("*=slow", "`slow` is none of"),
+            ("*=drop,account=1", "`account`: `1` is not an account id"),
+            ("*=drop,skip=x", "`skip`: `x` is not a number"),
+            ("*=drop,count=1", "`count` is none of"),
+        ] {
+            let error = text.parse::<Fault>().unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The services: how each is reached, and how each words the errors that all of them have.
+
+use serde_json::Value;
+
+use super::World;
+use super::call::Call;
+use super::{iam, organizations, sts};
+use crate::api::{Answer, ApiError};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Service {
+    Sts,
+    Iam,
+    Organizations,
+    Sqs,
+}
+
+/// How calls and answers look on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// Form in, XML out, in this namespace.
+    Query { namespace: &'static str },
+    /// JSON both ways; the operation is in `X-Amz-Target`.
+    Json { content_type: &'static str },
+}
+
+/// An operation that is simulated.
+pub(crate) struct Operation {
+    pub(crate) name: &'static str,
+    pub(crate) effect: Effect,
+    pub(crate) handler: fn(&mut World, &Call) -> Answer,
+}
+
+/// Whether an operation changes accounts or the organization. Messages that pass through a queue do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reads,
+    Changes,
+}
+
+pub(crate) const fn reads(name: &'static str, handler: fn(&mut World, &Call) -> Answer) -> Operation {
+    Operation { name, effect: Effect::Reads, handler }
+}
+
+pub(crate) const fn changes(name: &'static str, handler: fn(&mut World, &Call) -> Answer) -> Operation {
+    Operation { name, effect: Effect::Changes, handler }
+}
+
+impl Service {
+    /// By the name in a signature's credential scope, which is also the prefix of the service's IAM actions.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Sts, Self::Iam, Self::Organizations, Self::Sqs].into_iter().find(|service| service.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sts => "sts",
+            Self::Iam => "iam",
+            Self::Organizations => "organizations",
+            Self::Sqs => "sqs",
+        }
+    }
+
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Self::Sts => Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
+            Self::Iam => Protocol::Query { namespace: "https://iam.amazonaws.com/doc/2010-05-08/" },
+            Self::Organizations => Protocol::Json { content_type: "application/x-amz-json-1.1" },
+            Self::Sqs => Protocol::Json { content_type: "application/x-amz-json-1.0" },
+        }
+    }
+
+    /// The simulated operations; those of SQS are the queues' business.
+    pub(crate) fn operations(self) -> &'static [Operation] {
+        match self {
+            Self::Sts => sts::OPERATIONS,
+            Self::Iam => iam::OPERATIONS,
+            Self::Organizations => organizations::OPERATIONS,
+            Self::Sqs => &[],
+        }
+    }
+
+    pub(crate) fn operation(self, name: &str) -> Option<&'static Operation> {
+        self.operations().iter().find(|operation| operation.name == name)
+    }
+
+    pub(crate) fn effect(self, operation: &str) -> Effect {
+        self.operation(operation).map_or(Effect::Reads, |operation| operation.effect)
+    }
+
+    pub(crate) fn access_denied(self, message: impl Into<String>) -> ApiError {
+        match self.protocol() {
+            Protocol::Query { .. } => ApiError::new("AccessDenied", 403, message),
+            Protocol::Json { .. } => ApiError::new("AccessDeniedException", 400, message),
+        }
+    }
+
+    /// Input that the API model does not allow.
+    pub(crate) fn invalid_input(self, message: impl Into<String>) -> ApiError {
+        match self.protocol() {
+            Protocol::Query { .. } => ApiError::new("ValidationError", 400, message),
+            Protocol::Json { .. } => ApiError::new("ValidationException", 400, message),
+        }
+    }
+
+    pub(crate) fn unknown_operation(self, operation: &str) -> ApiError {
+        let message = format!("Could not find operation {operation}: {} does not simulate it", self.name());
+        match self.protocol() {
+            Protocol::Query { .. } => ApiError::new("InvalidAction", 400, message),
+            Protocol::Json { .. } => ApiError::new("UnknownOperationException", 400, message),
+        }
+    }
+
+    pub(crate) fn throttled(self) -> ApiError {
+        match self {
+            Self::Sts | Self::Iam => ApiError::new("Throttling", 400, "Rate exceeded"),
+            Self::Organizations => ApiError::new(
+                "TooManyRequestsException",
+                400,
+                "AWS Organizations can't complete your request because \
+                     another request is already in progress. Try again later.",
+            ),
+            Self::Sqs => ApiError::new("RequestThrottled", 400, "Rate exceeded"),
+        }
+    }
+
+    pub(crate) fn internal_error(self) -> ApiError {
+        match self {
+            Self::Iam => ApiError::new(
+                "ServiceFailure",
+                500,
+                "The request processing has failed because of an unknown \
+                 error, exception or failure.",
+            ),
+            Self::Organizations => ApiError::new(
+                "ServiceException",
+                500,
+                "AWS Organizations can't complete your \
+                 request because of an internal service error. Try again later.",
+            ),
+            Self::Sts | Self::Sqs => ApiError::new(
+                "InternalFailure",
+                500,
+                "The request processing has failed because \
+                 of an unknown error, exception or failure.",
+            ),
+        }
+    }
+
+    pub(crate) fn invalid_token(self) -> ApiError {
+        let code = match self.protocol() {
+            Protocol::Query { .. } => "InvalidClientTokenId",
+            Protocol::Json { .. } => "UnrecognizedClientException",
+        };
+        ApiError::new(code, 403, "The security token included in the request is invalid.")
+    }
+
+    pub(crate) fn expired_token(self) -> ApiError {
+        let code = match self.protocol() {
+            Protocol::Query { .. } => "ExpiredToken",
+            Protocol::Json { .. } => "ExpiredTokenException",
+        };
+        ApiError::new(code, 403, "The security token included in the request is expired")
+    }
+
+    pub(crate) fn signature_mismatch(self) -> ApiError {
+        let code = match self.protocol() {
+            Protocol::Query { .. } => "SignatureDoesNotMatch",
+            Protocol::Json { .. } => "InvalidSignatureException",
+        };
+        ApiError::new(
+            code,
+            403,
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+             Access Key and signing method. Consult the service documentation for details.",
+        )
+    }
+}
+
+/// A call that no signature introduces, or whose signature cannot be read: nobody knows yet which service it is for.
+pub(crate) fn unsigned() -> ApiError {
+    ApiError::new("MissingAuthenticationToken", 403, "Request is missing Authentication Token")
+}
+
+/// What the simulator does not have, in words that cannot be taken for AWS's.
+pub(crate) fn not_simulated(what: impl std::fmt::Display) -> ApiError {
+    ApiError::new("NotSimulated", 501, format!("the simulator does not have {what}"))
+}
+
+/// The output of an operation that has none.
+pub(crate) fn nothing() -> Value {
+    Value::Object(serde_json::Map::new())
+}

@@ -1,0 +1,238 @@
+//! The wire protocols: an HTTP request becomes an operation with its input, an answer becomes an HTTP response.
+//!
+//! This module must not know operations. Service and Region come from the signature's credential scope, so one port
+//! serves everything.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::service::{Protocol, Service, not_simulated, unsigned};
+use crate::api::{Answer, ApiError};
+
+/// A request with its whole body.
+pub(crate) struct Request {
+    pub(crate) head: Parts,
+    pub(crate) body: Bytes,
+}
+
+/// What a request says, its caller still unknown.
+pub(crate) struct Message {
+    pub(crate) service: Service,
+    pub(crate) region: String,
+    pub(crate) access_key_id: String,
+    pub(crate) token: Option<String>,
+    pub(crate) operation: String,
+    pub(crate) input: Value,
+}
+
+impl Request {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn read(&self) -> Result<Message, ApiError> {
+        let authorization = self.header("authorization").ok_or_else(unsigned)?;
+        let scope = authorization
+            .split_once("Credential=")
+            .and_then(|(_, rest)| rest.split([',', ' ']).next())
+            .unwrap_or_default();
+        let parts: Vec<_> = scope.split('/').collect();
+        let [access_key_id, _date, region, service, "aws4_request"] = parts.as_slice() else {
+            let message = "Authorization header requires a complete 'Credential' parameter.";
+            return Err(ApiError::new("IncompleteSignature", 400, message));
+        };
+        let service = Service::from_name(service).ok_or_else(|| not_simulated(format!("the service `{service}`")))?;
+        let (operation, input) = match service.protocol() {
+            Protocol::Query { .. } => self.read_form()?,
+            Protocol::Json { .. } => self.read_json(service)?,
+        };
+        Ok(Message {
+            service,
+            region: (*region).to_owned(),
+            access_key_id: (*access_key_id).to_owned(),
+            token: self.header("x-amz-security-token").map(str::to_owned),
+            operation,
+            input,
+        })
+    }
+
+    fn read_form(&self) -> Result<(String, Value), ApiError> {
+        let form = if self.body.is_empty() { self.head.uri.query().unwrap_or_default().as_bytes() } else { &self.body };
+        let mut operation = None;
+        let mut input = Value::Object(Map::new());
+        for (name, value) in form_urlencoded::parse(form) {
+            match name.as_ref() {
+                "Action" => operation = Some(value.into_owned()),
+                "Version" => {}
+                path => insert(&mut input, path, value.into_owned()),
+            }
+        }
+        let missing = || ApiError::new("MissingAction", 400, "Request is missing the Action parameter");
+        Ok((operation.ok_or_else(missing)?, input))
+    }
+
+    fn read_json(&self, service: Service) -> Result<(String, Value), ApiError> {
+        let target = self.header("x-amz-target").and_then(|target| target.rsplit_once('.'));
+        let (_, operation) = target.ok_or_else(|| service.unknown_operation("without an X-Amz-Target header"))?;
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        let malformed = |problem: String| ApiError::new("SerializationException", 400, problem);
+        let input: Value = serde_json::from_slice(body).map_err(|error| malformed(error.to_string()))?;
+        if !input.is_object() {
+            return Err(malformed("the body is not a JSON object".to_owned()));
+        }
+        Ok((operation.to_owned(), input))
+    }
+
+    /// Which protocol an answer takes when the request could not be read.
+    fn protocol(&self) -> Protocol {
+        match self.header("x-amz-target") {
+            Some(_) => Service::Organizations.protocol(),
+            None => Service::Sts.protocol(),
+        }
+    }
+
+    /// The response to a request that could not be read.
+    pub(crate) fn refuse(&self, error: ApiError, request_id: &str) -> Response<Full<Bytes>> {
+        respond(self.protocol(), "", &Err(error), request_id)
+    }
+}
+
+/// The response to a call. Every one carries its request id, without which SDKs have none to log.
+pub(crate) fn respond(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> Response<Full<Bytes>> {
+    let status = answer.as_ref().err().map_or(200, |error| error.status);
+    let (content_type, body) = match protocol {
+        Protocol::Query { namespace } => ("text/xml", xml_body(namespace, operation, answer, request_id)),
+        Protocol::Json { content_type } => (content_type, json_body(answer)),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    if let Ok(request_id) = header::HeaderValue::from_str(request_id) {
+        headers.insert("x-amzn-requestid", request_id);
+    }
+    response
+}
+
+/// `TaskPolicyArn.arn=…` is a member of a member.
+fn insert(into: &mut Value, path: &str, value: String) {
+    let mut place = into;
+    for member in path.split('.') {
+        if !place.is_object() {
+            *place = Value::Object(Map::new());
+        }
+        let Some(object) = place.as_object_mut() else {
+            return;
+        };
+        place = object.entry(member).or_insert(Value::Null);
+    }
+    // An empty structure is written `TaskPolicyArn=`: clients that serialise one leave the members out.
+    if !place.is_object() {
+        *place = Value::String(value);
+    }
+}
+
+fn json_body(answer: &Answer) -> String {
+    match answer {
+        Ok(output) => output.to_string(),
+        Err(error) => {
+            // Services disagree on the case of this member, and clients read both.
+            let mut members = Map::new();
+            members.insert("__type".to_owned(), json!(error.code));
+            members.insert("Message".to_owned(), json!(error.message));
+            members.insert("message".to_owned(), json!(error.message));
+            if let Some(reason) = &error.reason {
+                members.insert("Reason".to_owned(), json!(reason));
+            }
+            Value::Object(members).to_string()
+        }
+    }
+}
+
+fn xml_body(namespace: &str, operation: &str, answer: &Answer, request_id: &str) -> String {
+    match answer {
+        Ok(output) => {
+            let mut result = String::new();
+            if output.as_object().is_some_and(|members| !members.is_empty()) {
+                write_element(&mut result, &format!("{operation}Result"), output);
+            }
+            format!(
+                "<{operation}Response xmlns=\"{namespace}\">{result}<ResponseMetadata><RequestId>{request_id}</RequestId>\
+                 </ResponseMetadata></{operation}Response>"
+            )
+        }
+        Err(error) => {
+            let fault = if error.status < 500 { "Sender" } else { "Receiver" };
+            let mut body = String::new();
+            write_element(&mut body, "Error", &json!({"Type": fault, "Code": error.code, "Message": error.message}));
+            format!("<ErrorResponse xmlns=\"{namespace}\">{body}<RequestId>{request_id}</RequestId></ErrorResponse>")
+        }
+    }
+}
+
+/// The one member that is a map and not a structure.
+const MAP: &str = "SummaryMap";
+
+fn write_element(xml: &mut String, name: &str, value: &Value) {
+    if value.is_null() {
+        return;
+    }
+    xml.extend(["<", name, ">"]);
+    match value {
+        Value::Object(entries) if name == MAP => {
+            for (key, value) in entries {
+                write_element(xml, "entry", &json!({"key": key, "value": value}));
+            }
+        }
+        Value::Object(members) => {
+            for (member, value) in members {
+                write_element(xml, member, value);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                write_element(xml, "member", item);
+            }
+        }
+        Value::String(text) => xml.push_str(&escape(text)),
+        Value::Bool(_) | Value::Number(_) => xml.push_str(&value.to_string()),
+        Value::Null => {}
+    }
+    xml.extend(["</", name, ">"]);
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotted_names_are_members_of_members() {
+        let mut input = json!({});
+        insert(&mut input, "TaskPolicyArn.arn", "a".to_owned());
+        insert(&mut input, "DurationSeconds", "900".to_owned());
+        assert_eq!(input, json!({"TaskPolicyArn": {"arn": "a"}, "DurationSeconds": "900"}));
+    }
+
+    #[test]
+    fn xml_has_members_entries_and_escaped_text() {
+        let answer = Ok(json!({
+            "Keys": [{"Id": "a<b"}],
+            "None": null,
+            "SummaryMap": {"Users": 0},
+            "IsTruncated": false,
+        }));
+        assert_eq!(
+            xml_body("ns", "List", &answer, "1"),
+            "<ListResponse xmlns=\"ns\"><ListResult><Keys><member><Id>a&lt;b</Id></member></Keys><SummaryMap><entry>\
+             <key>Users</key><value>0</value></entry></SummaryMap><IsTruncated>false</IsTruncated></ListResult>\
+             <ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></ListResponse>"
+        );
+    }
+}

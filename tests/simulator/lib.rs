@@ -17,6 +17,9 @@
 pub mod api;
 pub mod aws;
 pub mod clock;
+pub mod event_pattern;
+pub mod lambda;
 pub mod organization;
 pub mod policy;
 pub mod queues;
+pub mod template;

@@ -1,0 +1,106 @@
+//! One execution environment: a process, the Runtime API that it polls, and at most one invocation at a time.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::runtime_api::{Invocation, Report, RuntimeApi};
+use super::{FunctionError, FunctionSettings, Logs};
+
+/// Dropping it kills the process and stops its Runtime API.
+#[derive(Debug)]
+pub(super) struct Environment {
+    process: Child,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    timeout: Duration,
+    _runtime_api: JoinSet<()>,
+    log_readers: JoinSet<()>,
+}
+
+/// Why an environment cannot be used again.
+#[derive(Debug)]
+pub(super) enum Ended {
+    TimedOut { after: Duration },
+    Exited { status: ExitStatus },
+    InitFailed(FunctionError),
+}
+
+impl Environment {
+    pub(super) async fn start(settings: &FunctionSettings, logs: &Logs) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?.to_string();
+        let (invocations, next_invocations) = mpsc::unbounded_channel();
+        let (report, reports) = mpsc::unbounded_channel();
+        let mut runtime_api = JoinSet::new();
+        runtime_api.spawn(RuntimeApi::new(settings.arn(), next_invocations, report).serve(listener));
+
+        // INVARIANT (a process sees only what Lambda sets): none of the machine's variables, above all no credentials.
+        let mut process = Command::new(&settings.program.path)
+            .args(&settings.program.arguments)
+            .env_clear()
+            .envs(settings.lambda_variables(&address))
+            .envs((settings.variables)())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut log_readers = JoinSet::new();
+        if let Some(output) = process.stdout.take() {
+            log_readers.spawn(read_lines(output, logs.clone()));
+        }
+        if let Some(output) = process.stderr.take() {
+            log_readers.spawn(read_lines(output, logs.clone()));
+        }
+        Ok(Self { process, invocations, reports, timeout: settings.timeout, _runtime_api: runtime_api, log_readers })
+    }
+
+    /// What the function answered, or why the environment ended before it did.
+    pub(super) async fn run(
+        &mut self,
+        request_id: &str,
+        payload: &Value,
+    ) -> Result<Result<Value, FunctionError>, Ended> {
+        let deadline = SystemTime::now() + self.timeout;
+        let invocation = Invocation {
+            request_id: request_id.to_owned(),
+            deadline_milliseconds: deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis(),
+            payload: payload.to_string(),
+        };
+        // The receiving end lives as long as the Runtime API, which ends with this environment.
+        let _ = self.invocations.send(invocation);
+        tokio::select! {
+            // A process that reports and ends at once has answered.
+            biased;
+            Some(report) = self.reports.recv() => match report {
+                Report::Outcome(outcome) => Ok(outcome),
+                Report::InitFailed(error) => Err(Ended::InitFailed(error)),
+            },
+            Ok(status) = self.process.wait() => Err(Ended::Exited { status }),
+            () = tokio::time::sleep(self.timeout) => Err(Ended::TimedOut { after: self.timeout }),
+        }
+    }
+
+    /// Kills the process if it still runs, and reads its last words.
+    pub(super) async fn stop(mut self) {
+        // Fails only for a process that is gone, which is what is wanted.
+        let _ = self.process.kill().await;
+        while self.log_readers.join_next().await.is_some() {}
+    }
+}
+
+async fn read_lines(output: impl AsyncRead + Unpin, logs: Logs) {
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        logs.add(&line);
+    }
+}

@@ -1,0 +1,155 @@
+//! The function in these tests is this test binary, started once more to run only `tiny_function`.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::json;
+
+use super::*;
+
+fn function(variables: BTreeMap<String, String>) -> Function {
+    let arguments = ["--exact", "lambda::tests::tiny_function", "--ignored", "--nocapture"];
+    Function::new(FunctionSettings {
+        name: "tiny".to_owned(),
+        account: "222233334444".to_owned(),
+        region: "eu-central-1".to_owned(),
+        program: Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(str::to_owned).to_vec() },
+        memory_megabytes: 128,
+        timeout: Duration::from_mins(1),
+        variables: Box::new(move || variables.clone()),
+    })
+}
+
+/// Asks a warm or new environment for its process id.
+async fn process_id(function: &Function) -> Value {
+    function.invoke(&json!("describe")).await.unwrap()["process"].clone()
+}
+
+#[tokio::test]
+async fn a_process_sees_only_what_lambda_sets() {
+    let function = function(BTreeMap::from([("MODE".to_owned(), "Audit".to_owned())]));
+    let description = function.invoke(&json!("describe")).await.unwrap();
+    let mut expected: Vec<&str> = function.inner.settings.lambda_variables("").into_keys().collect();
+    expected.push("MODE");
+    expected.sort_unstable();
+    assert_eq!(description["variables"], json!(expected));
+    assert_eq!(description["arn"], "arn:aws:lambda:eu-central-1:222233334444:function:tiny");
+    assert_eq!(description["request"], "00000000-0000-4000-9000-000000000001");
+}
+
+#[tokio::test]
+async fn a_process_stays_warm_after_an_error_of_the_function() {
+    let function = function(BTreeMap::new());
+    let before = process_id(&function).await;
+    let error = function.invoke(&json!("fail")).await.unwrap_err();
+    assert_eq!(error.to_string(), "TooBad: it failed");
+    assert_eq!(process_id(&function).await, before);
+}
+
+#[tokio::test]
+async fn a_crash_is_an_error_and_the_next_invocation_gets_a_new_process() {
+    let function = function(BTreeMap::new());
+    let before = process_id(&function).await;
+    let error = function.invoke(&json!("crash")).await.unwrap_err();
+    let expected = "RequestId: 00000000-0000-4000-9000-000000000002 Error: Runtime exited with error: exit status 7";
+    assert_eq!((error.error_type.as_str(), error.message.as_str()), ("Runtime.ExitError", expected));
+    assert_ne!(process_id(&function).await, before);
+}
+
+#[tokio::test]
+async fn a_function_that_takes_too_long_is_killed() {
+    let mut settings = Arc::try_unwrap(function(BTreeMap::new()).inner).unwrap().settings;
+    settings.timeout = Duration::from_secs(1);
+    let function = Function::new(settings);
+    let error = function.invoke(&json!("hang")).await.unwrap_err();
+    assert_eq!(error.error_type, "Sandbox.Timedout");
+    assert!(error.message.ends_with("Task timed out after 1.00 seconds"), "{error}");
+    assert_eq!(lock(&function.inner.idle).len(), 0);
+}
+
+#[tokio::test]
+async fn two_invocations_run_side_by_side_in_two_processes() {
+    let function = function(BTreeMap::new());
+    let payload = json!("describe");
+    let (first, second) = tokio::join!(function.invoke(&payload), function.invoke(&payload));
+    assert_ne!(first.unwrap()["process"], second.unwrap()["process"]);
+    assert_eq!(lock(&function.inner.idle).len(), 2);
+}
+
+#[tokio::test]
+async fn lines_are_logged_as_json_where_they_are_json() {
+    let function = function(BTreeMap::new());
+    // A crash makes sure that all was read.
+    function.invoke(&json!("crash")).await.unwrap_err();
+    let logs = function.logs();
+    assert!(logs.contains(&json!({"message": "crash"})), "{logs:?}");
+    assert!(logs.contains(&json!("plain words")), "{logs:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_start_is_an_error() {
+    let mut settings = Arc::try_unwrap(function(BTreeMap::new()).inner).unwrap().settings;
+    settings.program.path = PathBuf::from("/nowhere");
+    let error = Function::new(settings).invoke(&json!({})).await.unwrap_err();
+    assert_eq!(error.error_type, "Runtime.InvalidEntrypoint");
+}
+
+#[test]
+#[ignore = "the function that the other tests start, not a test"]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "what a function prints is its log")]
+fn tiny_function() {
+    let address = std::env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
+    loop {
+        let (head, payload) = exchange(&address, "GET", "invocation/next", "");
+        let header = |name: &str| {
+            let line = head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+            line.unwrap_or_default().to_owned()
+        };
+        let request = header("lambda-runtime-aws-request-id");
+        let payload: Value = serde_json::from_str(&payload).unwrap();
+        println!("{}", json!({"message": payload}));
+        match payload.as_str().unwrap() {
+            "describe" => {
+                let mut variables: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
+                variables.sort_unstable();
+                let description = json!({
+                    "process": std::process::id(),
+                    "variables": variables,
+                    "request": request,
+                    "arn": header("lambda-runtime-invoked-function-arn"),
+                });
+                exchange(&address, "POST", &format!("invocation/{request}/response"), &description.to_string());
+            }
+            "fail" => {
+                let error = json!({"errorType": "TooBad", "errorMessage": "it failed"});
+                exchange(&address, "POST", &format!("invocation/{request}/error"), &error.to_string());
+            }
+            "crash" => {
+                eprintln!("plain words");
+                std::process::exit(7);
+            }
+            _ => std::thread::sleep(Duration::from_hours(1)),
+        }
+    }
+}
+
+/// One HTTP exchange with the Runtime API; returns the head, with lower-case header names as hyper writes them, and the
+/// body.
+fn exchange(address: &str, method: &str, path: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        reader.read_line(&mut head).unwrap();
+    }
+    let mut body = String::new();
+    reader.read_to_string(&mut body).unwrap();
+    (head, body)
+}

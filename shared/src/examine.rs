@@ -28,23 +28,12 @@ impl Examiner<'_> {
     /// Examines the account if the scope covers it. In `Audit` mode nothing is changed.
     pub async fn examine(&self, account: &Account) -> AccountRecord {
         let id = account.id.clone();
-        let record = match self.cover(account).await {
-            Ok(Coverage::Covered(covered)) => self.examine_covered(&covered).await,
-            Ok(Coverage::NotCovered(reason)) => AccountRecord::not_covered(id, &reason),
-            Ok(Coverage::PathNeeded) => AccountRecord::unknown(id, no_path()),
-            Err(failure) => AccountRecord::unknown(id, failure),
+        let record = match self.scope.cover(account) {
+            Coverage::Covered(covered) => self.examine_covered(&covered).await,
+            Coverage::NotCovered(reason) => AccountRecord::not_covered(id, &reason),
+            Coverage::PathNeeded => AccountRecord::unknown(id, no_path()),
         };
         record.named(&account.name)
-    }
-
-    /// Decides with the scope, asking where the account lies only if the decision hangs on it and nobody has said.
-    async fn cover(&self, account: &Account) -> Result<Coverage, Failure> {
-        let coverage = self.scope.cover(account);
-        if coverage != Coverage::PathNeeded {
-            return Ok(coverage);
-        }
-        let path = self.aws.path_of(&account.id).await?;
-        Ok(self.scope.cover(&Account { path: Some(path), ..account.clone() }))
     }
 
     async fn examine_covered(&self, account: &CoveredAccount) -> AccountRecord {
@@ -97,8 +86,9 @@ impl Examiner<'_> {
     }
 }
 
-fn no_path() -> Failure {
-    Failure::observed(Cause::UnreadableAnswer, "organizations:ListParents", "where the account lies is not known")
+/// Where an account lies decides, and AWS has not said: then nothing is done, and nothing is claimed.
+pub fn no_path() -> Failure {
+    Failure::observed(Cause::UnreadableAnswer, "organizations:ListAccounts", "no `Paths` of the account in the answer")
 }
 
 /// The verdict over an account that was stripped: from what was read afterwards.

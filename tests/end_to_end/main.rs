@@ -1,1 +1,3 @@
-fn main() {}
+//! The end-to-end tests: real function binaries, the real template, a simulated organization.
+
+mod template;

@@ -12,7 +12,7 @@ use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VE
 use shared::domain::request::Selection;
 use shared::domain::scope::{NotCovered, is_within_any};
 use shared::domain::task::TaskPolicy;
-use shared::examine::Examiner;
+use shared::examine::{Examiner, no_path};
 use shared::runtime::{Function, Invocation};
 use shared::telemetry;
 use time::OffsetDateTime;
@@ -155,10 +155,10 @@ async fn examine(examiner: &Examiner<'_>, selection: &Selection, listed: Listed)
     let record = match listed {
         Listed::End(end) => return Outcome::End(end),
         Listed::Named(id) => examine_named(examiner, id).await,
-        Listed::Account(account) => match is_selected(examiner, selection, &account).await {
-            Ok(true) => examiner.examine(&account).await,
-            Ok(false) => return Outcome::NotSelected,
-            Err(failure) => AccountRecord::unknown(account.id.clone(), failure).named(&account.name),
+        Listed::Account(account) => match is_selected(selection, &account) {
+            Some(true) => examiner.examine(&account).await,
+            Some(false) => return Outcome::NotSelected,
+            None => AccountRecord::unknown(account.id.clone(), no_path()).named(&account.name),
         },
     };
     Outcome::Record(Box::new(record))
@@ -174,11 +174,10 @@ async fn examine_named(examiner: &Examiner<'_>, id: AccountId) -> AccountRecord 
     }
 }
 
-async fn is_selected(examiner: &Examiner<'_>, selection: &Selection, account: &Account) -> Result<bool, Failure> {
-    let Selection::OrganizationalUnits(units) = selection else { return Ok(true) };
-    if let Some(is_within) = is_within_any(account, units) {
-        return Ok(is_within);
+/// Whether the request asks for the account; `None` if that depends on where it lies, and that is not known.
+fn is_selected(selection: &Selection, account: &Account) -> Option<bool> {
+    match selection {
+        Selection::OrganizationalUnits(units) => is_within_any(account, units),
+        Selection::Everything | Selection::Accounts(_) => Some(true),
     }
-    let path = examiner.aws.path_of(&account.id).await?;
-    Ok(units.iter().any(|unit| path.is_within(unit)))
 }

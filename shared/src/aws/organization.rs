@@ -72,26 +72,6 @@ impl Aws {
         }
     }
 
-    /// Finds where the account lies by walking up from it, for an answer that had no `Paths`.
-    pub async fn path_of(&self, id: &AccountId) -> Result<OrganizationalPath, Failure> {
-        const OPERATION: &str = "organizations:ListParents";
-        let mut units = Vec::new();
-        let mut child = id.as_str().to_owned();
-        loop {
-            let call = self.organizations.list_parents().child_id(child);
-            let answer = call.send().await.map_err(failed(OPERATION))?;
-            let parent = answer.parents.unwrap_or_default().into_iter().next();
-            let parent = parent.and_then(|parent| parent.id).ok_or_else(|| unreadable(OPERATION, "no parent"))?;
-            if parent.starts_with("r-") {
-                units.reverse();
-                return Ok(OrganizationalPath::new(units));
-            }
-            let unit = parent.parse().map_err(|error| unreadable(OPERATION, &format!("a parent: {error}")))?;
-            units.push(unit);
-            child = parent;
-        }
-    }
-
     /// Fails with the service's own error if there is no such organizational unit.
     pub async fn describe_organizational_unit(&self, id: &OrganizationalUnitId) -> Result<(), Failure> {
         let call = self.organizations.describe_organizational_unit().organizational_unit_id(id.as_str());

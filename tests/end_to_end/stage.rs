@@ -1,0 +1,224 @@
+//! A simulated organization with Unroot deployed in it, and what tests ask of it afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use shared::domain::record::{AccountRecord, AuditReport, Verdict};
+use simulator::aws::{Aws, CallRecord, Outcome, RatePolicy};
+use simulator::clock::Clock;
+use simulator::deployment::{Deployment, Options};
+use simulator::organization::{AccountId, AccountState, EXEMPT_TAG, Organization, RootCredentials};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
+pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
+
+/// The accounts of `tests/fixtures/organization.json`.
+pub(crate) const MANAGEMENT: &str = "111122223333";
+pub(crate) const AUDIT: &str = "222233334444";
+/// Has every kind of root credential.
+pub(crate) const SHOP: &str = "444455556666";
+pub(crate) const EXEMPT: &str = "555566667777";
+pub(crate) const STS_OFF: &str = "666677778888";
+pub(crate) const BEING_SET_UP: &str = "777788889999";
+/// Has a password, and a service control policy that denies its root user.
+pub(crate) const ACQUIRED: &str = "888899990000";
+pub(crate) const SUSPENDED: &str = "999900001111";
+
+const ORGANIZATION: &str = include_str!("../fixtures/organization.json");
+
+pub(crate) struct Stage {
+    pub(crate) aws: Aws,
+    pub(crate) deployment: Deployment,
+    server: JoinHandle<()>,
+}
+
+pub(crate) fn id(account: &str) -> AccountId {
+    account.parse().unwrap()
+}
+
+/// The organization of the fixture.
+pub(crate) fn organization() -> Organization {
+    Organization::from_json(ORGANIZATION).unwrap()
+}
+
+/// The fixture with something changed before anything is deployed.
+pub(crate) fn organization_with(change: impl FnOnce(&mut Organization)) -> Organization {
+    let mut organization = organization();
+    change(&mut organization);
+    organization
+}
+
+/// How the tests deploy: `Enforce` mode, retries without waiting.
+pub(crate) fn enforcing() -> Options {
+    Options::new("")
+        .with_parameter("Mode", "Enforce")
+        .with_variable("REQUEST_TIMEOUT_MS", "250")
+        .with_variable("RETRY_BACKOFF_MS", "1")
+        .with_variable("AWS_RETRY_MODE", "standard")
+        .with_variable("AWS_MAX_ATTEMPTS", "3")
+}
+
+pub(crate) fn auditing() -> Options {
+    enforcing().with_parameter("Mode", "Audit")
+}
+
+impl Stage {
+    /// Deploys Unroot in the organization, with its exempt accounts.
+    pub(crate) async fn set(organization: Organization, mut options: Options) -> Self {
+        let exempt: Vec<_> = organization.tagged(EXEMPT_TAG).iter().map(ToString::to_string).collect();
+        let aws = Aws::new(organization, Clock::default());
+        aws.set_rates(RatePolicy::Unlimited);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        options.endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn({
+            let aws = aws.clone();
+            async move { aws.serve(listener).await }
+        });
+        let options = options.with_parameter("ExemptAccountIds", exempt.join(","));
+        let deployment = Deployment::deploy(&aws, &options).await.unwrap();
+        Self { aws, deployment, server }
+    }
+
+    /// The fixture's organization, in `Enforce` mode.
+    pub(crate) async fn enforcing() -> Self {
+        Self::set(organization(), enforcing()).await
+    }
+
+    /// Has the schedule come, and lets everything that follows happen.
+    pub(crate) async fn scheduled_audit(&self) {
+        self.deployment.fire_schedules().unwrap();
+        self.deployment.settle().await.unwrap();
+    }
+
+    /// Asks for an audit as an operator does.
+    pub(crate) async fn request(&self, request: Value) -> Result<AuditReport, String> {
+        let answer = self.deployment.invoke(SCHEDULED_AUDIT, &request).await.unwrap();
+        answer.map(|report| serde_json::from_value(report).unwrap()).map_err(|error| error.to_string())
+    }
+
+    /// The lines of a type that the function logged.
+    pub(crate) fn logged(&self, function: &str, kind: &str) -> Vec<Value> {
+        let lines = self.deployment.logs(function).unwrap();
+        lines.into_iter().filter(|line| line["type"] == kind).collect()
+    }
+
+    /// The last record of each account that the function logged.
+    pub(crate) fn records(&self, function: &str) -> BTreeMap<String, AccountRecord> {
+        let records = self.logged(function, "AccountRecord").into_iter();
+        let records = records.map(|line| serde_json::from_value::<AccountRecord>(line).unwrap());
+        records.map(|record| (record.account_id.to_string(), record)).collect()
+    }
+
+    /// The last verdict on each account.
+    pub(crate) fn verdicts(&self, function: &str) -> BTreeMap<String, Verdict> {
+        self.records(function).into_iter().map(|(account, record)| (account, record.verdict)).collect()
+    }
+
+    pub(crate) fn root_of(&self, account: &str) -> RootCredentials {
+        self.aws.with_organization(|organization| organization.accounts[&id(account)].root.clone())
+    }
+
+    /// The calls that changed something, in order: `iam:DeleteAccessKey 444455556666`.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let calls = self.aws.calls();
+        let changes = calls.iter().filter(|call| changed(call) && call.service == "iam");
+        changes.map(|call| format!("{} {}", call.action(), call.account)).collect()
+    }
+
+    /// The root sessions that were opened: task and account.
+    pub(crate) fn sessions(&self) -> Vec<String> {
+        let calls = self.aws.calls();
+        let opened = calls.iter().filter(|call| call.operation == "AssumeRoot" && call.outcome == Outcome::Success);
+        opened
+            .map(|call| {
+                let task = call.input["TaskPolicyArn"]["arn"].as_str().unwrap();
+                format!("{} {}", task.rsplit('/').next().unwrap(), call.account)
+            })
+            .collect()
+    }
+
+    /// Everything that came out of the functions: logs, answers, messages.
+    pub(crate) fn output(&self) -> String {
+        let mut output = String::new();
+        for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
+            for line in self.deployment.logs(function).unwrap() {
+                output.push_str(&line.to_string());
+            }
+            for outcome in self.deployment.outcomes(function).unwrap() {
+                output.push_str(&format!("{outcome:?}"));
+            }
+            for message in self.deployment.dead_letters(function).unwrap() {
+                output.push_str(&format!("{message:?}"));
+            }
+        }
+        output
+    }
+
+    /// Holds what happened since `before` against the promises that can be broken by any run.
+    pub(crate) fn check_promises(&self, before: &Organization) {
+        self.check_claims();
+        let calls = self.aws.calls();
+        check_hands_off(before, &calls);
+        check_mfa_last(before, &calls);
+    }
+
+    /// Never claims more than it saw: whoever is called clean has nothing.
+    fn check_claims(&self) {
+        for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
+            for (account, verdict) in self.verdicts(function) {
+                if matches!(verdict, Verdict::Clean | Verdict::Stripped) {
+                    let root = self.root_of(&account);
+                    assert!(root.is_empty(), "{function} calls {account} {verdict:?}, but it has {root:?}");
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Whether the call changed something, answered or not.
+pub(crate) fn changed(call: &CallRecord) -> bool {
+    call.mutating && matches!(call.outcome, Outcome::Success | Outcome::NoAnswer { done: true })
+}
+
+fn check_hands_off(before: &Organization, calls: &[CallRecord]) {
+    let exempt: BTreeSet<_> = before.tagged(EXEMPT_TAG).into_iter().collect();
+    for call in calls.iter().filter(|call| changed(call) && call.service == "iam") {
+        let account = id(&call.account);
+        assert_ne!(account, before.management_account, "{call:?}");
+        assert!(!exempt.contains(&account), "{call:?}");
+        if let Some(account) = before.account(&account) {
+            assert_eq!(account.state, AccountState::Active, "{call:?}");
+        }
+    }
+}
+
+/// Follows the deletions in order: an MFA device goes only where nothing that it protects is left.
+fn check_mfa_last(before: &Organization, calls: &[CallRecord]) {
+    let mut left: BTreeMap<AccountId, RootCredentials> =
+        before.accounts.iter().map(|(id, account)| (id.clone(), account.root.clone())).collect();
+    for call in calls.iter().filter(|call| changed(call) && call.service == "iam") {
+        let Some(root) = left.get_mut(&id(&call.account)) else { continue };
+        let input = |member: &str| call.input[member].as_str().unwrap_or_default().to_owned();
+        match call.operation.as_str() {
+            "DeleteLoginProfile" => root.login_profile = None,
+            "DeleteAccessKey" => root.access_keys.retain(|key| key.id != input("AccessKeyId")),
+            "DeleteSigningCertificate" => {
+                root.signing_certificates.retain(|certificate| certificate.id != input("CertificateId"));
+            }
+            "DeactivateMFADevice" => {
+                let unprotected = RootCredentials { mfa_devices: Vec::new(), ..root.clone() };
+                assert!(unprotected.is_empty(), "MFA goes while {unprotected:?} is left in {}", call.account);
+                root.mfa_devices.retain(|device| device.serial_number != input("SerialNumber"));
+            }
+            other => panic!("{other} changes root credentials"),
+        }
+    }
+}

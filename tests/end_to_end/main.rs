@@ -1,3 +1,15 @@
-//! The end-to-end tests: real function binaries, the real template, a simulated organization.
+//! The end-to-end tests: the real function binaries, deployed by the real template, in a simulated organization.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics says why"
+)]
 
+mod account_joined;
+mod fault_sweep;
+mod promises;
+mod scheduled_audit;
+mod stage;
 mod template;

@@ -157,8 +157,8 @@ impl Aws {
         self.lock().rates.policy = policy;
     }
 
-    /// A new world behind the same server and clock: no calls, sessions or faults are left. Latency, rates and whoever
-    /// listens to events stay.
+    /// A new world behind the same server and clock: no calls, sessions, faults or messages are left. Latency, rates and
+    /// whoever listens to events stay.
     pub fn reset(&self, organization: Organization) {
         let mut world = self.lock();
         let old = std::mem::replace(&mut *world, World::new(organization));
@@ -167,6 +167,7 @@ impl Aws {
         world.listeners = old.listeners;
         // The numbers go on, so that a key id from before the reset never becomes someone else's.
         world.sequence = old.sequence;
+        self.queues.clear();
     }
 
     /// The time that the next call takes, jitter included.

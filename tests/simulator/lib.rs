@@ -16,7 +16,10 @@
 
 pub mod api;
 pub mod aws;
+pub mod binaries;
 pub mod clock;
+pub mod deployment;
+pub mod event_buses;
 pub mod event_pattern;
 pub mod lambda;
 pub mod organization;

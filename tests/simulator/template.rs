@@ -60,6 +60,9 @@ pub struct Resource {
     pub logical_id: String,
     /// Its type, like `AWS::SQS::Queue`.
     pub kind: String,
+    /// What `Ref` and its ARN return; `None` for a type that nothing refers to.
+    pub reference: Option<String>,
+    pub arn: Option<String>,
     pub properties: Value,
     pub metadata: Value,
 }
@@ -120,6 +123,25 @@ impl Resolved {
 }
 
 impl Resource {
+    /// The ARN of a resource of a type that has one.
+    pub fn arn(&self) -> Result<&str> {
+        self.arn.as_deref().ok_or_else(|| anyhow!("a `{}` has no ARN", self.kind))
+    }
+
+    /// What `Ref` returns for a resource of a type that can be referred to.
+    pub fn reference(&self) -> Result<&str> {
+        self.reference.as_deref().ok_or_else(|| anyhow!("nothing refers to a `{}`", self.kind))
+    }
+
+    /// Fails if the resource has a property that is not among these: one that nobody reads would be ignored silently.
+    pub fn expect_only(&self, known: &[&str]) -> Result<()> {
+        let mut names = self.properties.as_object().into_iter().flat_map(Map::keys);
+        match names.find(|name| !known.contains(&name.as_str())) {
+            Some(name) => bail!("the simulator does not know the property `{name}` of a `{}`", self.kind),
+            None => Ok(()),
+        }
+    }
+
     /// A property by its JSON pointer.
     pub fn get(&self, pointer: &str) -> Option<&Value> {
         self.properties.pointer(pointer)
@@ -157,24 +179,25 @@ impl Resolver<'_> {
         if kind == "AWS::Serverless::Function" {
             properties = with_globals(&self.template.function_globals, properties);
         }
-        let properties = self.value(&properties)?.unwrap_or_else(|| json!({}));
+        let mut properties = self.value(&properties)?.unwrap_or_else(|| json!({}));
+        let (mut reference, mut arn) = (None, None);
+        if let Ok(name_property) = attributes::name_property(kind) {
+            // The name is put in even where CloudFormation would generate it.
+            let named = self.named(logical_id)?;
+            reference = Some(named.reference());
+            arn = Some(named.attribute("Arn")?);
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert(name_property.to_owned(), json!(named.name));
+            }
+        }
         Ok(Some(Resource {
             logical_id: logical_id.to_owned(),
             kind: kind.to_owned(),
-            properties: self.with_name(logical_id, kind, properties)?,
+            reference,
+            arn,
+            properties,
             metadata: declaration.get("Metadata").cloned().unwrap_or(Value::Null),
         }))
-    }
-
-    /// Puts in the name that CloudFormation would generate, so that every resource that can be referred to has one.
-    fn with_name(&self, logical_id: &str, kind: &str, mut properties: Value) -> Result<Value> {
-        if let Ok(property) = attributes::name_property(kind)
-            && properties.get(property).is_none()
-            && let Some(properties) = properties.as_object_mut()
-        {
-            properties.insert(property.to_owned(), json!(self.named(logical_id)?.name));
-        }
-        Ok(properties)
     }
 
     /// `None` is `AWS::NoValue`: whatever it stands for is left out.

@@ -11,7 +11,7 @@ use super::service::Service;
 use super::task_policy::TaskPolicy;
 use crate::api::ApiError;
 use crate::organization::{AccountId, Organization};
-use crate::policy::PolicyDocument;
+use crate::policy::{Decision, PolicyDocument, Request};
 
 /// What a client signs its calls with.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,6 +83,18 @@ impl Role {
 
     pub fn arn(&self) -> &str {
         &self.arn
+    }
+
+    /// What its policies say about a request together: an explicit deny wins.
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let decisions: Vec<Decision> = self.policies.iter().map(|policy| policy.decide(request)).collect();
+        if decisions.contains(&Decision::ExplicitDeny) {
+            Decision::ExplicitDeny
+        } else if decisions.contains(&Decision::Allow) {
+            Decision::Allow
+        } else {
+            Decision::Silent
+        }
     }
 }
 

@@ -7,13 +7,17 @@ use serde_json::json;
 
 use super::*;
 
-fn function(variables: BTreeMap<String, String>) -> Function {
+pub(crate) fn tiny_program() -> Program {
     let arguments = ["--exact", "lambda::tests::tiny_function", "--ignored", "--nocapture"];
+    Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(str::to_owned).to_vec() }
+}
+
+fn function(variables: BTreeMap<String, String>) -> Function {
     Function::new(FunctionSettings {
         name: "tiny".to_owned(),
         account: "222233334444".to_owned(),
         region: "eu-central-1".to_owned(),
-        program: Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(str::to_owned).to_vec() },
+        program: tiny_program(),
         memory_megabytes: 128,
         timeout: Duration::from_mins(1),
         variables: Box::new(move || variables.clone()),
@@ -108,29 +112,47 @@ fn tiny_function() {
         let request = header("lambda-runtime-aws-request-id");
         let payload: Value = serde_json::from_str(&payload).unwrap();
         println!("{}", json!({"message": payload}));
-        match payload.as_str().unwrap() {
-            "describe" => {
+        let respond = |response: &Value| {
+            exchange(&address, "POST", &format!("invocation/{request}/response"), &response.to_string());
+        };
+        match payload.as_str() {
+            Some("describe") => {
                 let mut variables: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
                 variables.sort_unstable();
-                let description = json!({
+                respond(&json!({
                     "process": std::process::id(),
                     "variables": variables,
                     "request": request,
                     "arn": header("lambda-runtime-invoked-function-arn"),
-                });
-                exchange(&address, "POST", &format!("invocation/{request}/response"), &description.to_string());
+                }));
             }
-            "fail" => {
+            Some("fail") => {
                 let error = json!({"errorType": "TooBad", "errorMessage": "it failed"});
                 exchange(&address, "POST", &format!("invocation/{request}/error"), &error.to_string());
             }
-            "crash" => {
+            Some("crash") => {
                 eprintln!("plain words");
                 std::process::exit(7);
             }
-            _ => std::thread::sleep(Duration::from_hours(1)),
+            Some(_) => std::thread::sleep(Duration::from_hours(1)),
+            None => respond(&work_through(&payload)),
         }
     }
+}
+
+/// Answers a batch of messages: those with `fail` in them fail, and one with `crash` ends the process.
+fn work_through(event: &Value) -> Value {
+    let mut failures = Vec::new();
+    for record in event["Records"].as_array().unwrap() {
+        let body = record["body"].as_str().unwrap();
+        if body.contains("crash") {
+            std::process::exit(7);
+        }
+        if body.contains("fail") {
+            failures.push(json!({"itemIdentifier": record["messageId"]}));
+        }
+    }
+    json!({"batchItemFailures": failures})
 }
 
 /// One HTTP exchange with the Runtime API; returns the head, with lower-case header names as hyper writes them, and the

@@ -1,0 +1,165 @@
+//! Lambda's event source mapping: from messages in a queue to an invocation, and back to what is deleted.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+
+use super::resources::allows;
+use crate::aws::Role;
+use crate::lambda::FunctionError;
+use crate::queues::Queues;
+use crate::template::{Resolved, Resource};
+
+/// The queue that invokes a function.
+#[derive(Clone, Debug)]
+pub(super) struct EventSource {
+    pub(super) queue_arn: String,
+    pub(super) dead_letter_arn: String,
+    pub(super) most_concurrent: usize,
+    queue_url: String,
+    batch_size: u64,
+}
+
+/// Messages that one invocation gets.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    /// The payload.
+    pub(super) event: Value,
+    messages: Vec<Received>,
+}
+
+#[derive(Clone, Debug)]
+struct Received {
+    id: String,
+    receipt_handle: String,
+}
+
+impl EventSource {
+    /// Reads the one SQS event of a function, and checks what Lambda checks when it creates the mapping.
+    pub(super) fn new(function: &Resource, resolved: &Resolved, role: &Role) -> Result<Self> {
+        let events: Vec<&Value> =
+            function.get("/Events").and_then(Value::as_object).into_iter().flat_map(Map::values).collect();
+        let [event] = events.as_slice() else {
+            bail!("the simulator knows only functions with one event, and this has {}", events.len());
+        };
+        ensure!(event.get("Type") == Some(&json!("SQS")), "the simulator knows only events of the type SQS");
+        let properties = event.get("Properties").and_then(Value::as_object).context("an event has no Properties")?;
+        let known = ["Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"];
+        if let Some(name) = properties.keys().find(|name| !known.contains(&name.as_str())) {
+            bail!("the simulator does not know the property `{name}` of an SQS event");
+        }
+        ensure!(
+            properties.get("FunctionResponseTypes") == Some(&json!(["ReportBatchItemFailures"])),
+            "the simulator knows only functions that report batch item failures"
+        );
+        let number = |pointer: &str| event.pointer(pointer).and_then(Value::as_u64);
+        let queue_arn = properties.get("Queue").and_then(Value::as_str).context("an SQS event has no Queue")?;
+        let queue = resolved.of_kind("AWS::SQS::Queue").find(|queue| queue.arn.as_deref() == Some(queue_arn));
+        let queue = queue.with_context(|| format!("the template has no queue `{queue_arn}`"))?;
+
+        for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {
+            ensure!(
+                allows(role, action, queue_arn),
+                "the execution role does not have permissions to call {action} on `{queue_arn}`"
+            );
+        }
+        let visibility = queue.number("/VisibilityTimeout").unwrap_or(30);
+        let timeout = function.number("/Timeout").context("no Timeout")?;
+        ensure!(
+            visibility >= timeout,
+            "queue visibility timeout: {visibility} seconds is less than function timeout: {timeout} seconds"
+        );
+        let most_concurrent =
+            number("/Properties/ScalingConfig/MaximumConcurrency").context("no MaximumConcurrency")?;
+        Ok(Self {
+            queue_arn: queue_arn.to_owned(),
+            dead_letter_arn: queue.text("/RedrivePolicy/deadLetterTargetArn")?.to_owned(),
+            most_concurrent: usize::try_from(most_concurrent)?,
+            queue_url: queue.reference()?.to_owned(),
+            batch_size: number("/Properties/BatchSize").context("no BatchSize")?,
+        })
+    }
+
+    /// The next messages, if there are any.
+    pub(super) fn receive(&self, queues: &Queues) -> Result<Option<Batch>> {
+        let input = json!({
+            "QueueUrl": self.queue_url,
+            "MaxNumberOfMessages": self.batch_size,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        });
+        let mut answer = queues.call("ReceiveMessage", &input)?;
+        let Some(Value::Array(messages)) = answer.get_mut("Messages").map(Value::take) else {
+            return Ok(None);
+        };
+        let region = self.queue_arn.split(':').nth(3).unwrap_or_default();
+        let records: Vec<Value> = messages.iter().map(|message| record(message, &self.queue_arn, region)).collect();
+        let text =
+            |message: &Value, name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let messages = messages
+            .iter()
+            .map(|message| Received { id: text(message, "MessageId"), receipt_handle: text(message, "ReceiptHandle") });
+        Ok(Some(Batch { messages: messages.collect(), event: json!({ "Records": records }) }))
+    }
+
+    /// Deletes the messages that the function dealt with; the others return when their visibility timeout is over.
+    pub(super) fn acknowledge(
+        &self,
+        queues: &Queues,
+        batch: &Batch,
+        outcome: &Result<Value, FunctionError>,
+    ) -> Result<()> {
+        let Some(failed) = failures(batch, outcome) else {
+            return Ok(());
+        };
+        for message in batch.messages.iter().filter(|message| !failed.contains(&message.id.as_str())) {
+            let input = json!({ "QueueUrl": self.queue_url, "ReceiptHandle": message.receipt_handle });
+            queues.call("DeleteMessage", &input)?;
+        }
+        Ok(())
+    }
+}
+
+/// The ids of the messages that the function did not deal with; `None` if it dealt with none of them. An answer without
+/// failures is a success; one that names a message wrongly is none at all.
+fn failures<'a>(batch: &Batch, outcome: &'a Result<Value, FunctionError>) -> Option<Vec<&'a str>> {
+    let answer = outcome.as_ref().ok()?;
+    let failures = match answer.get("batchItemFailures") {
+        None | Some(Value::Null) => return Some(Vec::new()),
+        Some(failures) => failures.as_array()?,
+    };
+    let ids = failures.iter().map(|failure| failure.get("itemIdentifier").and_then(Value::as_str));
+    let ids: Vec<&str> = ids.collect::<Option<_>>()?;
+    let is_known = |id: &&str| batch.messages.iter().any(|message| message.id == *id);
+    ids.iter().all(is_known).then_some(ids)
+}
+
+/// A record as in `tests/fixtures/events/sqs-wrapped-create-account-result.json`.
+fn record(message: &Value, queue_arn: &str, region: &str) -> Value {
+    let member = |name: &str| message.get(name).cloned().unwrap_or_default();
+    let attributes = message.get("MessageAttributes").and_then(Value::as_object);
+    let attributes: Map<String, Value> = attributes
+        .into_iter()
+        .flatten()
+        .map(|(name, attribute)| {
+            let attribute = json!({
+                "stringValue": attribute.get("StringValue"),
+                "stringListValues": [],
+                "binaryListValues": [],
+                "dataType": attribute.get("DataType"),
+            });
+            (name.clone(), attribute)
+        })
+        .collect();
+    json!({
+        "messageId": member("MessageId"),
+        "receiptHandle": member("ReceiptHandle"),
+        "body": member("Body"),
+        "attributes": member("Attributes"),
+        "messageAttributes": attributes,
+        "md5OfBody": member("MD5OfBody"),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": region,
+    })
+}

@@ -1,0 +1,190 @@
+//! From the resources of a template to queues, roles, rules and schedules.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+use crate::aws::Role;
+use crate::event_buses::{EventBuses, ResourcePolicy, Rule, Target};
+use crate::event_pattern::EventPattern;
+use crate::policy::{Context, Decision, PolicyDocument, Request};
+use crate::queues::{QueueSettings, Queues, Redrive};
+use crate::template::{Resolved, Resource, Stack};
+
+/// A schedule, whose time comes when somebody says so.
+#[derive(Clone, Debug)]
+pub(super) struct Schedule {
+    arn: String,
+    queue_arn: String,
+    input: String,
+    role: Role,
+}
+
+/// Creates the queues of a template, and adds its roles by ARN, its rules and its resource policies.
+pub(super) fn create(
+    resolved: &Resolved,
+    stack: &Stack,
+    queues: &Queues,
+    roles: &mut BTreeMap<String, Role>,
+    buses: &mut EventBuses,
+) -> Result<()> {
+    for resource in resolved.of_kind("AWS::IAM::Role") {
+        let role = role(resource).with_context(|| in_resource(resource))?;
+        roles.insert(role.arn().to_owned(), role);
+    }
+    for resource in &resolved.resources {
+        match resource.kind.as_str() {
+            "AWS::SQS::Queue" => queue_settings(resource, stack).map(|settings| {
+                queues.create(settings);
+            }),
+            "AWS::SQS::QueuePolicy" => queue_policy(resource, queues, buses),
+            "AWS::Events::EventBusPolicy" => bus_policy(resource, stack, buses),
+            "AWS::Events::Rule" => rule(resource, stack, roles).map(|rule| buses.rules.push(rule)),
+            "AWS::Events::EventBus" => resource.expect_only(&["Name", "Description"]),
+            // Roles are created above, functions and schedules by others. Alarms and retention are beyond the simulator.
+            "AWS::IAM::Role"
+            | "AWS::Serverless::Function"
+            | "AWS::Scheduler::Schedule"
+            | "AWS::CloudWatch::Alarm"
+            | "AWS::Logs::LogGroup" => Ok(()),
+            kind => bail!("the simulator does not know the type `{kind}` of `{}`", resource.logical_id),
+        }
+        .with_context(|| in_resource(resource))?;
+    }
+    Ok(())
+}
+
+pub(super) fn schedules(resolved: &Resolved, roles: &BTreeMap<String, Role>) -> Result<Vec<Schedule>> {
+    let schedules = resolved.of_kind("AWS::Scheduler::Schedule");
+    schedules.map(|resource| schedule(resource, roles).with_context(|| in_resource(resource))).collect()
+}
+
+/// What the identity policies of a role decide about an action.
+pub(super) fn allows(role: &Role, action: &str, resource: &str) -> bool {
+    let context = Context::default();
+    let request = Request { action, resource, context: &context };
+    role.decide(&request) == Decision::Allow
+}
+
+impl Schedule {
+    /// Sends the schedule's message, if its role may.
+    pub(super) fn fire(&self, queues: &Queues) -> Result<()> {
+        ensure!(
+            allows(&self.role, "sqs:SendMessage", &self.queue_arn),
+            "the role of `{}` may not send to `{}`",
+            self.arn,
+            self.queue_arn
+        );
+        Ok(queues.send(&self.queue_arn, self.input.clone(), Map::new())?)
+    }
+}
+
+fn in_resource(resource: &Resource) -> String {
+    format!("in the resource `{}`", resource.logical_id)
+}
+
+fn queue_settings(resource: &Resource, stack: &Stack) -> Result<QueueSettings> {
+    resource.expect_only(&[
+        "QueueName",
+        "VisibilityTimeout",
+        "MessageRetentionPeriod",
+        "SqsManagedSseEnabled",
+        "RedrivePolicy",
+    ])?;
+    let redrive = match resource.get("/RedrivePolicy") {
+        Some(_) => Some(Redrive {
+            dead_letter_arn: resource.text("/RedrivePolicy/deadLetterTargetArn")?.to_owned(),
+            max_receive_count: resource.number("/RedrivePolicy/maxReceiveCount").context("no maxReceiveCount")?,
+        }),
+        None => None,
+    };
+    Ok(QueueSettings {
+        account: stack.account.clone(),
+        region: stack.region.clone(),
+        name: resource.text("/QueueName")?.to_owned(),
+        // 30 s is what SQS takes if nothing else is said.
+        visibility_timeout: Duration::from_secs(resource.number("/VisibilityTimeout").unwrap_or(30)),
+        redrive,
+    })
+}
+
+fn role(resource: &Resource) -> Result<Role> {
+    resource.expect_only(&["RoleName", "Description", "AssumeRolePolicyDocument", "Policies"])?;
+    let policies = resource.get("/Policies").and_then(Value::as_array).into_iter().flatten();
+    let documents = policies.map(|policy| {
+        let document = policy.get("PolicyDocument").cloned().context("a policy has no PolicyDocument")?;
+        Ok(PolicyDocument::try_from(document)?)
+    });
+    Ok(Role::new(resource.arn()?, documents.collect::<Result<_>>()?)?)
+}
+
+fn queue_policy(resource: &Resource, queues: &Queues, buses: &mut EventBuses) -> Result<()> {
+    resource.expect_only(&["Queues", "PolicyDocument"])?;
+    let policy = policy(resource, "/PolicyDocument")?;
+    for url in resource.get("/Queues").and_then(Value::as_array).into_iter().flatten() {
+        let arn = url.as_str().and_then(|url| queues.arn_of(url));
+        let arn = arn.with_context(|| format!("there is no queue {url} yet: it must stand above its policy"))?;
+        buses.policies.entry(arn).or_default().extend(policy.clone());
+    }
+    Ok(())
+}
+
+fn bus_policy(resource: &Resource, stack: &Stack, buses: &mut EventBuses) -> Result<()> {
+    resource.expect_only(&["EventBusName", "StatementId", "Statement"])?;
+    let policy = policy(resource, "")?;
+    let arn = bus_arn(resource.text("/EventBusName")?, stack);
+    buses.policies.entry(arn).or_default().extend(policy);
+    Ok(())
+}
+
+/// The policy whose `Statement` is in the object at `pointer`.
+fn policy(resource: &Resource, pointer: &str) -> Result<ResourcePolicy> {
+    let document = resource.get(pointer).context("no policy")?;
+    Ok(ResourcePolicy::parse(document)?)
+}
+
+fn bus_arn(name: &str, Stack { account, region, .. }: &Stack) -> String {
+    format!("arn:aws:events:{region}:{account}:event-bus/{name}")
+}
+
+fn rule(resource: &Resource, stack: &Stack, roles: &BTreeMap<String, Role>) -> Result<Rule> {
+    resource.expect_only(&["Name", "Description", "EventBusName", "EventPattern", "Targets"])?;
+    let bus = resource.get("/EventBusName").and_then(Value::as_str).unwrap_or("default");
+    let targets = resource.get("/Targets").and_then(Value::as_array).into_iter().flatten();
+    Ok(Rule {
+        arn: resource.arn()?.to_owned(),
+        bus_arn: bus_arn(bus, stack),
+        pattern: EventPattern::parse(resource.get("/EventPattern").context("no EventPattern")?)?,
+        targets: targets.map(|target| self::target(target, roles)).collect::<Result<_>>()?,
+    })
+}
+
+fn target(target: &Value, roles: &BTreeMap<String, Role>) -> Result<Target> {
+    let known = ["Id", "Arn", "RoleArn", "DeadLetterConfig", "RetryPolicy"];
+    let mut names = target.as_object().into_iter().flat_map(Map::keys);
+    if let Some(name) = names.find(|name| !known.contains(&name.as_str())) {
+        bail!("the simulator does not know the property `{name}` of a target");
+    }
+    let text = |pointer: &str| target.pointer(pointer).and_then(Value::as_str);
+    let role = match text("/RoleArn") {
+        Some(arn) => Some(roles.get(arn).with_context(|| format!("the template has no role `{arn}`"))?.clone()),
+        None => None,
+    };
+    Ok(Target {
+        arn: text("/Arn").context("a target has no Arn")?.to_owned(),
+        role,
+        dead_letter_arn: text("/DeadLetterConfig/Arn").map(ToOwned::to_owned),
+    })
+}
+
+fn schedule(resource: &Resource, roles: &BTreeMap<String, Role>) -> Result<Schedule> {
+    let role_arn = resource.text("/Target/RoleArn")?;
+    Ok(Schedule {
+        arn: resource.arn()?.to_owned(),
+        queue_arn: resource.text("/Target/Arn")?.to_owned(),
+        input: resource.text("/Target/Input")?.to_owned(),
+        role: roles.get(role_arn).with_context(|| format!("the template has no role `{role_arn}`"))?.clone(),
+    })
+}

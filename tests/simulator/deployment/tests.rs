@@ -1,0 +1,200 @@
+//! The templates as they are deployed. In place of the functions, which run in `tests/end_to_end`, each queue invokes the
+//! tiny function of the Lambda tests: it fails for messages with `fail` in them and crashes on `crash`.
+
+use serde_json::json;
+
+use super::*;
+use crate::clock::Clock;
+use crate::event_buses::DeliveryOutcome;
+use crate::lambda::tests::tiny_program;
+use crate::organization::Organization;
+
+/// Both stacks in a small organization, and its queues.
+fn stacks() -> (Stacks, Queues) {
+    let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
+    let options = Options::new("http://127.0.0.1:9");
+    (Stacks::create(&aws, &options).unwrap(), aws.queues().clone())
+}
+
+fn deployment() -> Deployment {
+    let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
+    Deployment::create(&aws, &Options::new("http://127.0.0.1:9"), |_| Ok(tiny_program())).unwrap()
+}
+
+/// An event that reaches account-joined, with some words for the tiny function.
+fn joined(words: &str) -> Value {
+    let mut event = sample("organizations-account-joined-created");
+    event["detail"]["words"] = json!(words);
+    event
+}
+
+fn sample(name: &str) -> Value {
+    let path = format!("{}/fixtures/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn queue(stacks: &Stacks, name: &str) -> String {
+    let Stack { account, region, .. } = &stacks.stack;
+    format!("arn:aws:sqs:{region}:{account}:unroot-{name}")
+}
+
+fn bodies(queues: &Queues, arn: &str) -> Vec<Value> {
+    queues.messages(arn).iter().map(|message| serde_json::from_str(&message.body).unwrap()).collect()
+}
+
+#[test]
+fn events_about_new_accounts_reach_the_queue_of_account_joined_and_no_others_do() {
+    let mut reached = Vec::new();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let Some(name) = name.strip_suffix(".json") else {
+            continue;
+        };
+        let (stacks, queues) = stacks();
+        let event = sample(name);
+        stacks.put_event(&queues, Bus::Management, &event);
+        if let [body] = bodies(&queues, &queue(&stacks, "account-joined")).as_slice() {
+            assert_eq!(*body, event, "{name}");
+            reached.push(name.to_owned());
+        }
+    }
+    reached.sort();
+    let expected = [
+        "controltower-create-managed-account-failed",
+        "controltower-create-managed-account-succeeded",
+        "organizations-account-joined-created",
+        "organizations-account-joined-invited",
+        "organizations-create-account-result-failed",
+        "organizations-create-account-result-succeeded",
+    ];
+    assert_eq!(reached, expected);
+}
+
+#[test]
+fn an_event_passes_both_rules_on_its_way() {
+    let (stacks, queues) = stacks();
+    let event = sample("organizations-account-joined-invited");
+    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let steps: Vec<_> = deliveries.iter().map(|delivery| (&delivery.rule_arn[..], &delivery.target_arn[..])).collect();
+    assert_eq!(
+        steps,
+        [
+            (
+                "arn:aws:events:us-east-1:111122223333:rule/unroot-AccountJoinedRule-SIMULATED",
+                "arn:aws:events:eu-central-1:222233334444:event-bus/unroot"
+            ),
+            (
+                "arn:aws:events:eu-central-1:222233334444:rule/unroot/unroot-AccountJoinedRule-SIMULATED",
+                "arn:aws:sqs:eu-central-1:222233334444:unroot-account-joined"
+            ),
+        ]
+    );
+    assert!(deliveries.iter().all(|delivery| delivery.outcome == DeliveryOutcome::Delivered));
+}
+
+#[test]
+fn an_event_of_another_account_matches_no_rule() {
+    let (stacks, queues) = stacks();
+    let mut event = sample("organizations-account-joined-created");
+    event["account"] = json!("444455556666");
+    assert_eq!(stacks.put_event(&queues, Bus::Audit, &event), []);
+}
+
+#[test]
+fn an_event_that_a_policy_forbids_goes_to_the_dead_letter_queue() {
+    let event = sample("organizations-account-joined-created");
+    let (mut stacks, queues) = stacks();
+    stacks.buses.policies.remove(&queue(&stacks, "account-joined"));
+    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    assert!(matches!(deliveries[0].outcome, DeliveryOutcome::Delivered));
+    assert!(matches!(deliveries[1].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
+    assert_eq!(bodies(&queues, &queue(&stacks, "account-joined-dead-letters")), std::slice::from_ref(&event));
+
+    // The bus of the audit account is closed: the event stays in the management account.
+    stacks.buses.policies.remove(&stacks.audit_bus_arn);
+    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    assert_eq!(deliveries.len(), 1, "{deliveries:?}");
+    assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
+    let dead_letters = "arn:aws:sqs:us-east-1:111122223333:unroot-DeadLetterQueue-SIMULATED";
+    assert_eq!(bodies(&queues, dead_letters), [event]);
+}
+
+#[test]
+fn the_schedule_requests_an_audit_of_everything() {
+    let (stacks, queues) = stacks();
+    for schedule in resources::schedules(&stacks.unroot, &stacks.roles).unwrap() {
+        schedule.fire(&queues).unwrap();
+    }
+    assert_eq!(bodies(&queues, &queue(&stacks, "scheduled-audit")), [json!({"everything": true})]);
+}
+
+#[test]
+fn no_role_allows_every_action_or_may_assume_root_without_a_task() {
+    let (stacks, _) = stacks();
+    for resource in stacks.unroot.of_kind("AWS::IAM::Role") {
+        for policy in resource.get("/Policies").unwrap().as_array().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                if statement["Effect"] == "Deny" {
+                    continue;
+                }
+                assert!(!statement["Action"].to_string().contains('*'), "{statement}");
+                let assumes_root = statement["Action"].to_string().contains("AssumeRoot");
+                let names_tasks = statement.pointer("/Condition/StringEquals/sts:TaskPolicyArn").is_some();
+                assert_eq!(assumes_root, names_tasks, "{statement}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn settling_carries_out_what_the_schedule_and_events_ask_for() {
+    let deployment = deployment();
+    deployment.fire_schedules().unwrap();
+    deployment.put_event(Bus::Management, &joined("all is well"));
+    deployment.settle().await.unwrap();
+    for function in ["scheduled-audit", "account-joined"] {
+        assert_eq!(deployment.outcomes(function).unwrap(), [Ok(json!({"batchItemFailures": []}))], "{function}");
+        assert!(deployment.waiting(function).unwrap().is_empty(), "{function}");
+        assert!(deployment.dead_letters(function).unwrap().is_empty(), "{function}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_keeps_failing_ends_in_the_dead_letter_queue_and_takes_no_other_along() {
+    let deployment = deployment();
+    let start = deployment.clock.now();
+    deployment.put_event(Bus::Management, &joined("fail"));
+    deployment.put_event(Bus::Management, &joined("all is well"));
+    deployment.settle().await.unwrap();
+    let dead = deployment.dead_letters("account-joined").unwrap();
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert!(dead[0].body.contains("fail"));
+    // As often as the template says, and each time the visibility timeout passed.
+    assert_eq!(deployment.outcomes("account-joined").unwrap().len(), 15);
+    assert!(deployment.clock.now() - start > Duration::from_hours(3));
+}
+
+#[tokio::test]
+async fn a_crash_loses_no_message() {
+    let deployment = deployment();
+    deployment.put_event(Bus::Management, &joined("crash"));
+    deployment.put_event(Bus::Management, &joined("all is well"));
+    deployment.settle().await.unwrap();
+    let outcomes = deployment.outcomes("account-joined").unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().error_type == "Runtime.ExitError"));
+    assert_eq!(deployment.dead_letters("account-joined").unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_reset_leaves_nothing_behind() {
+    let deployment = deployment();
+    deployment.put_event(Bus::Management, &joined("fail"));
+    deployment.settle().await.unwrap();
+    deployment.put_event(Bus::Management, &joined("fail"));
+    deployment.reset().await;
+    deployment.settle().await.unwrap();
+    assert!(deployment.outcomes("account-joined").unwrap().is_empty());
+    assert!(deployment.dead_letters("account-joined").unwrap().is_empty());
+    assert!(deployment.logs("account-joined").unwrap().is_empty());
+    assert!(deployment.deliveries().is_empty());
+}

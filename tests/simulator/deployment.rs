@@ -175,6 +175,12 @@ impl Deployment {
         self.schedules.iter().try_for_each(|schedule| schedule.fire(&self.queues))
     }
 
+    /// Sends a message to a function's queue, past rules and schedules.
+    pub fn send(&self, function: &str, body: &str) -> Result<()> {
+        let queue = &self.deployed(function)?.source.queue_arn;
+        Ok(self.queues.send(queue, body.to_owned(), serde_json::Map::new())?)
+    }
+
     /// Puts an event on a bus and returns the deliveries that follow; none if no rule matches.
     pub fn put_event(&self, bus: Bus, event: &Value) -> Vec<Delivery> {
         let deliveries = self.stacks.put_event(&self.queues, bus, event);

@@ -1,0 +1,175 @@
+//! The promises of the README: one test each, by its name. The fault sweep holds them against every fault.
+
+use serde_json::json;
+use shared::domain::record::Verdict;
+use simulator::aws::{Fault, FaultKind, Outcome};
+use simulator::deployment::Bus;
+use simulator::organization::{AccountState, Organization, RootCredentials};
+
+use crate::stage::{
+    ACCOUNT_JOINED, ACQUIRED, EXEMPT, MANAGEMENT, SCHEDULED_AUDIT, SHOP, SUSPENDED, Stage, auditing, enforcing, id,
+    organization, organization_with,
+};
+
+#[tokio::test]
+async fn never_claims_more_than_it_saw() {
+    // Every deletion is answered with success, and every reading with an error.
+    let stage = Stage::enforcing().await;
+    for operation in ["iam:GetLoginProfile", "iam:ListAccessKeys"] {
+        stage.aws.inject(Fault::at(operation, FaultKind::Error500).in_account(id(SHOP)).skip(1));
+    }
+    let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
+    assert_eq!(record.verdict, Verdict::Unknown);
+    assert!(record.removed.is_empty() && !record.attempted.is_empty(), "{record:?}");
+
+    // Every deletion is answered with success, and the account is shown as it was before.
+    let stage = Stage::enforcing().await;
+    let stale = Fault::at("iam:*", FaultKind::Stale(100)).in_account(id(SHOP));
+    stage.aws.inject(stale);
+    let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
+    assert_eq!(record.verdict, Verdict::Failed);
+    assert!(record.removed.is_empty(), "{record:?}");
+
+    // No account can be read at all.
+    let stage = Stage::enforcing().await;
+    stage.aws.inject(Fault::at("iam:GetAccountSummary", FaultKind::Throttle));
+    let report = stage.request(json!({"everything": true})).await.unwrap();
+    assert_eq!(report.totals.of(Verdict::Clean), 0);
+    stage.check_promises(&organization());
+}
+
+/// In `Audit` mode the plan is reported, no delete session is opened, and the role could not open one.
+#[tokio::test]
+async fn plan_then_act() {
+    let stage = Stage::set(organization(), auditing()).await;
+    stage.scheduled_audit().await;
+    let record = stage.records(SCHEDULED_AUDIT).remove(SHOP).unwrap();
+    assert_eq!(record.verdict, Verdict::CredentialsPresent);
+    assert_eq!(record.planned.len(), 7);
+    assert!(stage.changes().is_empty());
+    assert_eq!(stage.root_of(SHOP), organization().accounts[&id(SHOP)].root);
+
+    // A function that wants to delete all the same is refused by its own role.
+    let stage = Stage::set(organization(), auditing().with_variable("MODE", "Enforce")).await;
+    stage.scheduled_audit().await;
+    let record = stage.records(SCHEDULED_AUDIT).remove(SHOP).unwrap();
+    assert_eq!(record.verdict, Verdict::Failed);
+    assert!(stage.changes().is_empty());
+    let calls = stage.aws.calls();
+    let refused: Vec<_> = calls.iter().filter(|call| call.operation == "AssumeRoot" && call.account == SHOP).collect();
+    assert!(matches!(refused.last().unwrap().outcome, Outcome::Error { .. }), "{refused:?}");
+}
+
+/// No password, key or certificate can be deleted: no MFA device is deactivated.
+#[tokio::test]
+async fn mfa_last() {
+    for operation in ["iam:DeleteLoginProfile", "iam:DeleteAccessKey", "iam:DeleteSigningCertificate"] {
+        let stage = Stage::enforcing().await;
+        stage.aws.inject(Fault::at(operation, FaultKind::Denied));
+        stage.scheduled_audit().await;
+        let record = stage.records(SCHEDULED_AUDIT).remove(SHOP).unwrap();
+        assert_eq!(record.verdict, Verdict::Failed, "{operation}");
+        assert_eq!(stage.root_of(SHOP).mfa_devices.len(), 3, "{operation}");
+        assert_eq!(record.held_back.len(), 3, "{operation}: the report says why MFA stays");
+        stage.check_promises(&organization());
+    }
+}
+
+/// What is not covered is never changed, whoever asks and whatever is there.
+#[tokio::test]
+async fn hands_off() {
+    let shop = organization().accounts[&id(SHOP)].root.clone();
+    let with_credentials_everywhere = organization_with(|organization| {
+        for account in organization.accounts.values_mut() {
+            account.root = shop.clone();
+        }
+    });
+    let units = enforcing().with_parameter("OrganizationalUnitIds", "ou-a1b2-develop1");
+    let stage = Stage::set(with_credentials_everywhere.clone(), units).await;
+    stage.scheduled_audit().await;
+    let _ = stage.request(json!({"accounts": [MANAGEMENT, EXEMPT, SUSPENDED, SHOP]})).await.unwrap();
+    for event in ["organizations-account-joined-invited", "organizations-create-account-result-succeeded"] {
+        for account in [MANAGEMENT, EXEMPT, SUSPENDED, SHOP] {
+            let path = format!("{}/fixtures/events/{event}.json", env!("CARGO_MANIFEST_DIR"));
+            let event = std::fs::read_to_string(path).unwrap();
+            let event = event.replace("444455556666", account).replace("555566667777", account);
+            stage.deployment.put_event(Bus::Management, &serde_json::from_str(&event).unwrap());
+        }
+    }
+    stage.deployment.settle().await.unwrap();
+    for account in [MANAGEMENT, EXEMPT, SUSPENDED, SHOP] {
+        assert_eq!(stage.root_of(account), shop, "{account}");
+        assert!(!stage.sessions().iter().any(|session| session.ends_with(account)), "{account}");
+    }
+    stage.check_promises(&with_credentials_everywhere);
+}
+
+/// The roles refuse a root session in the management account and in exempt accounts even if the functions ask for one.
+#[tokio::test]
+async fn hands_off_is_enforced_by_the_roles_too() {
+    let stage = Stage::set(organization(), enforcing().with_variable("EXEMPT_ACCOUNT_IDS", "")).await;
+    stage.scheduled_audit().await;
+    assert_eq!(stage.verdicts(SCHEDULED_AUDIT)[EXEMPT], Verdict::Unknown);
+    assert!(!stage.sessions().iter().any(|session| session.ends_with(EXEMPT)));
+}
+
+/// An event says that an account joined; whether it did, and whether it may be touched, AWS is asked.
+#[tokio::test]
+async fn events_are_hints() {
+    let stage = Stage::enforcing().await;
+    stage.aws.with_organization(|organization| {
+        organization.accounts.get_mut(&id(SHOP)).unwrap().state = AccountState::PendingClosure;
+        organization.accounts.remove(&id(ACQUIRED));
+    });
+    for account in [SHOP, ACQUIRED] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events/organizations-account-joined-invited.json");
+        let event = std::fs::read_to_string(path).unwrap().replace("555566667777", account);
+        stage.deployment.put_event(Bus::Management, &serde_json::from_str(&event).unwrap());
+    }
+    stage.deployment.settle().await.unwrap();
+    assert_eq!(stage.verdicts(ACCOUNT_JOINED)[SHOP], Verdict::NotCovered);
+    assert_eq!(stage.verdicts(ACCOUNT_JOINED)[ACQUIRED], Verdict::Unknown);
+    assert!(stage.sessions().is_empty());
+}
+
+/// The function is killed in the middle of an audit, again and again: its message comes back, and the end is the same.
+#[tokio::test]
+async fn nothing_is_lost() {
+    let stage = Stage::enforcing().await;
+    // The answer to the third deletion never comes, and the tries outlast the function.
+    let timeout = std::time::Duration::from_millis(400);
+    let impatient = Stage::set(organization(), enforcing().with_timeout(SCHEDULED_AUDIT, timeout)).await;
+    impatient.aws.inject(Fault::at("iam:DeleteAccessKey", FaultKind::Timeout).times(3));
+    impatient.scheduled_audit().await;
+    let outcomes = impatient.deployment.outcomes(SCHEDULED_AUDIT).unwrap();
+    assert!(outcomes.iter().any(Result::is_err), "the function was never killed: the test proves nothing");
+    stage.scheduled_audit().await;
+    assert_eq!(impatient.aws.organization().accounts, stage.aws.organization().accounts);
+    impatient.check_promises(&organization());
+
+    // A message that fails for ever ends in the dead-letter queue.
+    stage.aws.inject(Fault::at("organizations:DescribeOrganization", FaultKind::Error500));
+    stage.scheduled_audit().await;
+    assert_eq!(stage.deployment.dead_letters(SCHEDULED_AUDIT).unwrap().len(), 1);
+    assert!(stage.deployment.waiting(SCHEDULED_AUDIT).unwrap().is_empty());
+}
+
+/// No secret key and no session token is in anything that comes out of the functions, whatever fails.
+#[tokio::test]
+async fn secrets_stay_inside() {
+    let stage =
+        Stage::set(Organization::sample(40).unwrap(), enforcing().with_variable("AWS_LAMBDA_LOG_LEVEL", "TRACE")).await;
+    stage.scheduled_audit().await;
+    for kind in [FaultKind::Error500, FaultKind::Drop, FaultKind::Denied, FaultKind::Timeout] {
+        stage.aws.inject(Fault::at("iam:*", kind).skip(3).times(4));
+        stage.scheduled_audit().await;
+    }
+    stage.aws.invite_account(simulator::aws::NewAccount { root: RootCredentials::default(), ..Default::default() });
+    stage.deployment.settle().await.unwrap();
+    let output = stage.output();
+    assert!(output.contains("opened a root session"), "nothing was logged: the test proves nothing");
+    for secret in ["simulated/", "EXAMPLEKEY", "SimulatedSessionToken"] {
+        let at = output.find(secret);
+        assert_eq!(at, None, "{}", &output[at.unwrap_or_default().saturating_sub(300)..][..600]);
+    }
+}

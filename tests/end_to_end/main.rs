@@ -9,7 +9,9 @@
 
 mod account_joined;
 mod fault_sweep;
+mod observations;
 mod promises;
+mod raw_client;
 mod scheduled_audit;
 mod stage;
 mod template;

@@ -285,14 +285,14 @@ async fn a_function_with_wrong_settings_does_not_start_and_says_all_that_is_wron
 /// The rest of an audit that does not fit in an invocation goes through the queue, as a cursor.
 #[tokio::test]
 async fn an_audit_that_runs_out_of_time_is_continued() {
-    let mut organization = Organization::sample(200).unwrap();
+    let mut organization = Organization::sample(400).unwrap();
     for account in organization.accounts.values_mut() {
         account.root = RootCredentials::default();
     }
     let members = organization.accounts.len();
     let stage = Stage::set(
         organization,
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(1)).with_parameter("Concurrency", "1"),
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_parameter("Concurrency", "4"),
     )
     .await;
     stage.aws.set_latency(Duration::from_millis(10));

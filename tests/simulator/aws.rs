@@ -13,8 +13,11 @@ mod organizations;
 mod rates;
 mod server;
 mod service;
+mod signature;
 mod sts;
 mod task_policy;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -33,7 +36,7 @@ pub use rates::RatePolicy;
 
 use crate::api::{Answer, ApiError};
 use crate::clock::Clock;
-use crate::organization::{AccountId, Organization, RootCredentials};
+use crate::organization::{AccountId, Organization, Principal, RootCredentials};
 use crate::queues::Queues;
 use authorization::Permission;
 use call::{Call, Sequence};
@@ -106,6 +109,13 @@ impl Aws {
     /// The IAM user of an account that has `AdministratorAccess`; of any account, also outside the organization.
     pub fn administrator(&self, account: &AccountId) -> Credentials {
         Credentials::administrator(account.as_str())
+    }
+
+    /// Another caller, with just the permissions that it is given.
+    pub fn register(&self, principal: Principal) -> Credentials {
+        let credentials = Credentials::long_term(principal.access_key_id.clone());
+        self.lock().organization.principals.push(principal);
+        credentials
     }
 
     /// As Organizations does: the account, a `CreateAccountResult` and an `AccountJoinedOrganization` event.
@@ -213,6 +223,9 @@ impl Aws {
         let at = self.clock.now();
         let Message { service, region, access_key_id, token, operation, input } = message;
         let caller = world.sessions.identify(&access_key_id, token.as_deref(), &world.organization, service, at)?;
+        if !signature::is_valid(&request.head, &request.body, &caller::secret_of(&access_key_id)) {
+            return Err(service.signature_mismatch());
+        }
         let host = request.header("host").unwrap_or_default().to_owned();
         Ok(Call { caller, service, operation, region, host, input, at, staleness: 0 })
     }

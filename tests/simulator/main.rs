@@ -54,7 +54,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("error: {error:#}"));
+            complain(&error);
             ExitCode::FAILURE
         }
     }
@@ -139,4 +139,9 @@ fn exports(credentials: &Credentials) -> String {
 #[expect(clippy::print_stdout, reason = "a command line talks to its user")]
 fn say(text: &str) {
     println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "a command line says what went wrong")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
 }

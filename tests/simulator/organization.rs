@@ -7,6 +7,7 @@ mod identifier;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -225,16 +226,11 @@ impl Organization {
     }
 
     /// The policies attached at each level above an account and to the account itself, from the root down.
-    pub fn service_control_policies_above(&self, account: &Account) -> Vec<Vec<PolicyDocument>> {
+    pub fn service_control_policies_above(&self, account: &Account) -> Vec<Vec<&PolicyDocument>> {
+        let units = self.ancestry(&account.parent).into_iter().filter_map(|id| self.units.get(id));
+        let attached = units.map(|unit| &unit.service_control_policies).chain([&account.service_control_policies]);
         let resolve = |names: &Vec<String>| names.iter().filter_map(|name| self.service_control_policy(name)).collect();
-        let mut levels: Vec<_> = self
-            .ancestry(&account.parent)
-            .into_iter()
-            .filter_map(|id| self.units.get(id))
-            .map(|unit| resolve(&unit.service_control_policies))
-            .collect();
-        levels.push(resolve(&account.service_control_policies));
-        levels
+        attached.map(resolve).collect()
     }
 
     /// The accounts that carry a tag.
@@ -243,10 +239,9 @@ impl Organization {
         self.accounts.iter().filter(has_tag).map(|(id, _)| id.clone()).collect()
     }
 
-    fn service_control_policy(&self, name: &str) -> Option<PolicyDocument> {
-        match self.service_control_policies.get(name) {
-            Some(document) => Some(document.clone()),
-            None => (name == FULL_AWS_ACCESS).then(PolicyDocument::full_access),
-        }
+    fn service_control_policy(&self, name: &str) -> Option<&PolicyDocument> {
+        static FULL_ACCESS: LazyLock<PolicyDocument> = LazyLock::new(PolicyDocument::full_access);
+        let is_full_access = name == FULL_AWS_ACCESS;
+        self.service_control_policies.get(name).or_else(|| is_full_access.then(|| &*FULL_ACCESS))
     }
 }

@@ -111,7 +111,7 @@ impl World {
             }
         };
         let allows =
-            |level: &Vec<PolicyDocument>| level.iter().any(|policy| policy.decide(&request) == Decision::Allow);
+            |level: &Vec<&PolicyDocument>| level.iter().any(|policy| policy.decide(&request) == Decision::Allow);
         if !levels.iter().all(allows) {
             return Err(Reason::ServiceControlPolicyDoesNotAllow);
         }
@@ -119,7 +119,7 @@ impl World {
     }
 
     /// The policies above the caller's account. They bind no one in the management account, nor outside.
-    fn service_control_policies(&self, call: &Call) -> Vec<Vec<PolicyDocument>> {
+    fn service_control_policies(&self, call: &Call) -> Vec<Vec<&PolicyDocument>> {
         if call.caller.account == self.organization.management_account {
             return Vec::new();
         }

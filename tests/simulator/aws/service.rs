@@ -61,6 +61,15 @@ impl Service {
         }
     }
 
+    /// The Region that serves a call which was signed for another. IAM and Organizations are in us-east-1 only; AWS
+    /// refuses other Regions, but a client whose endpoint is overridden no longer knows that and signs for its own.
+    pub(crate) fn region(self, signed_for: &str) -> &str {
+        match self {
+            Self::Sts | Self::Sqs => signed_for,
+            Self::Iam | Self::Organizations => "us-east-1",
+        }
+    }
+
     pub(crate) fn protocol(self) -> Protocol {
         match self {
             Self::Sts => Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },

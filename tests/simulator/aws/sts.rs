@@ -64,9 +64,7 @@ fn assume_root(world: &mut World, call: &Call) -> Answer {
     let organization = &world.organization;
     let may_act_for_organization = call.caller.account == organization.management_account
         || organization.is_delegated_administrator(&call.caller.account, IAM_SERVICE);
-    // Root users, root sessions included, cannot call AssumeRoot at all (STS API reference).
-    let is_root = call.caller.principal_arn.ends_with(":root");
-    if !may_act_for_organization || is_root || request.target == organization.management_account {
+    if !may_act_for_organization || request.target == organization.management_account {
         return Err(denied());
     }
     let target = organization.account(&request.target).ok_or_else(denied)?;

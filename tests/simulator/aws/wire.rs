@@ -51,7 +51,7 @@ impl Request {
         };
         Ok(Message {
             service,
-            region: (*region).to_owned(),
+            region: service.region(region).to_owned(),
             access_key_id: (*access_key_id).to_owned(),
             token: self.header("x-amz-security-token").map(str::to_owned),
             operation,
@@ -129,7 +129,7 @@ fn insert(into: &mut Value, path: &str, value: String) {
         };
         place = object.entry(member).or_insert(Value::Null);
     }
-    // An empty structure is written `TaskPolicyArn=`: clients that serialise one leave the members out.
+    // A structure that is also written as an empty value keeps its members.
     if !place.is_object() {
         *place = Value::String(value);
     }

@@ -327,6 +327,22 @@ mod tests {
                 }),
                 "appears twice; give each account its own id",
             ),
+            (
+                error(|file| {
+                    let principal = file["principals"][0].clone();
+                    file["principals"].as_array_mut().unwrap().push(principal);
+                }),
+                "`principals[1].accessKeyId`: appears twice",
+            ),
+            (
+                error(|file| {
+                    let root = json!({"accessKeys": [
+                        {"id": "AKIASHOP00001EXAMPLE", "status": "Active", "createDate": "2023-03-01T10:00:00Z"},
+                    ]});
+                    first_account(file, "root", root);
+                }),
+                "the access key `AKIASHOP00001EXAMPLE` appears twice",
+            ),
             (error(|file| file["root"]["id"] = json!("ou-a1b2-00000000")), "the root's begins with `r-`"),
         ] {
             assert!(error.contains(expected), "{error}");

@@ -78,6 +78,7 @@ pub(super) fn list_delegated_administrators(world: &mut World, call: &Call) -> A
         let mut delegate = super::describe(organization, id, account);
         if let Some(members) = delegate.as_object_mut() {
             members.remove("Paths");
+            // When the delegation began is not simulated: it dates from when the account joined.
             members.insert("DelegationEnabledDate".to_owned(), json!(account.joined_at.unix_timestamp()));
         }
         delegate

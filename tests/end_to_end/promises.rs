@@ -24,8 +24,8 @@ async fn never_claims_more_than_it_saw() {
 
     // Every deletion is answered with success, and the account is shown as it was before.
     let stage = Stage::enforcing().await;
-    let stale = Fault::at("iam:*", FaultKind::Stale(100)).in_account(id(SHOP));
-    stage.aws.inject(stale);
+    let lagging = Fault::at("iam:*", FaultKind::Stale(100)).in_account(id(SHOP));
+    stage.aws.inject(lagging);
     let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
     assert_eq!(record.verdict, Verdict::Failed);
     assert!(record.removed.is_empty(), "{record:?}");

@@ -333,8 +333,8 @@ async fn answers_that_contradict_each_other_are_not_believed() {
         root.login_profile = None;
     });
     // The summary still counts the password that was there a moment ago, for as long as anybody asks.
-    let stale = Fault::at("iam:GetAccountSummary", FaultKind::Stale(1));
-    stage.aws.inject(stale);
+    let lagging = Fault::at("iam:GetAccountSummary", FaultKind::Stale(1));
+    stage.aws.inject(lagging);
     stage.request(json!({"accounts": [SHOP]})).await.unwrap();
     assert!(stage.root_of(SHOP).is_empty());
     let report = stage.request(json!({"accounts": [SHOP]})).await.unwrap();

@@ -143,15 +143,12 @@ impl Stage {
     pub(crate) fn output(&self) -> String {
         let mut output = String::new();
         for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
-            for line in self.deployment.logs(function).unwrap() {
-                output.push_str(&line.to_string());
-            }
-            for outcome in self.deployment.outcomes(function).unwrap() {
-                output.push_str(&format!("{outcome:?}"));
-            }
-            for message in self.deployment.dead_letters(function).unwrap() {
-                output.push_str(&format!("{message:?}"));
-            }
+            let logs = self.deployment.logs(function).unwrap();
+            let outcomes = self.deployment.outcomes(function).unwrap();
+            let dead_letters = self.deployment.dead_letters(function).unwrap();
+            output.extend(logs.iter().map(Value::to_string));
+            output.extend(outcomes.iter().map(|outcome| format!("{outcome:?}")));
+            output.extend(dead_letters.iter().map(|message| format!("{message:?}")));
         }
         output
     }

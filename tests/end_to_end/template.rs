@@ -50,7 +50,9 @@ pub(crate) fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(values) => values.iter().map(|value| value.as_str().unwrap().to_owned()).collect(),
-        other => panic!("neither a text nor a list: {other}"),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            panic!("neither a text nor a list: {other}")
+        }
     }
 }
 

@@ -163,3 +163,30 @@ fn record(message: &Value, queue_arn: &str, region: &str) -> Value {
         "awsRegion": region,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_which_messages_failed() {
+        let message = |id: &str| Received { id: id.to_owned(), receipt_handle: String::new() };
+        let batch = Batch { event: json!({}), messages: vec![message("a"), message("b")] };
+        for (answer, expected) in [
+            (json!(null), Some(vec![])),
+            (json!({}), Some(vec![])),
+            (json!({"batchItemFailures": null}), Some(vec![])),
+            (json!({"batchItemFailures": []}), Some(vec![])),
+            (json!({"batchItemFailures": [{"itemIdentifier": "b"}]}), Some(vec!["b"])),
+            (json!({"batchItemFailures": [{"itemIdentifier": "c"}]}), None),
+            (json!({"batchItemFailures": [{"itemIdentifier": ""}]}), None),
+            (json!({"batchItemFailures": [{"itemIdentifier": null}]}), None),
+            (json!({"batchItemFailures": [{"identifier": "a"}]}), None),
+            (json!({"batchItemFailures": "a"}), None),
+        ] {
+            assert_eq!(failures(&batch, &Ok(answer.clone())), expected, "{answer}");
+        }
+        let error = FunctionError { error_type: "Sandbox.Timedout".to_owned(), message: String::new() };
+        assert_eq!(failures(&batch, &Err(error)), None);
+    }
+}

@@ -120,6 +120,45 @@ fn an_event_that_a_policy_forbids_goes_to_the_dead_letter_queue() {
 }
 
 #[test]
+fn a_forwarding_role_without_the_permission_forwards_nothing() {
+    let (mut stacks, queues) = stacks();
+    let event = sample("organizations-account-joined-created");
+    for target in stacks.buses.rules.iter_mut().flat_map(|rule| &mut rule.targets) {
+        target.role = target.role.as_ref().map(|role| Role::new(role.arn(), Vec::new()).unwrap());
+    }
+    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    assert_eq!(deliveries.len(), 1, "{deliveries:?}");
+    assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
+}
+
+#[test]
+fn an_event_of_a_third_account_is_not_forwarded() {
+    let (stacks, queues) = stacks();
+    let mut event = sample("organizations-account-joined-created");
+    event["account"] = json!("444455556666");
+    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let expected = DeliveryOutcome::DeadLettered { reason: "THIRD_ACCOUNT_HOP_DETECTED".to_owned() };
+    assert_eq!(deliveries.iter().map(|delivery| &delivery.outcome).collect::<Vec<_>>(), [&expected]);
+}
+
+#[test]
+fn lambda_refuses_an_event_source_that_cannot_work() {
+    let (stacks, _) = stacks();
+    let function = stacks.unroot.of_kind("AWS::Serverless::Function").next().unwrap();
+    let role = &stacks.roles[function.text("/Role").unwrap()];
+    assert!(EventSource::new(function, &stacks.unroot, role).is_ok());
+
+    let powerless = Role::new(role.arn(), Vec::new()).unwrap();
+    let error = EventSource::new(function, &stacks.unroot, &powerless).unwrap_err().to_string();
+    assert!(error.contains("does not have permissions to call sqs:ReceiveMessage"), "{error}");
+
+    let mut slow = function.clone();
+    slow.properties["Timeout"] = json!(5_401);
+    let error = EventSource::new(&slow, &stacks.unroot, role).unwrap_err().to_string();
+    assert_eq!(error, "queue visibility timeout: 5400 seconds is less than function timeout: 5401 seconds");
+}
+
+#[test]
 fn the_schedule_requests_an_audit_of_everything() {
     let (stacks, queues) = stacks();
     for schedule in resources::schedules(&stacks.unroot, &stacks.roles).unwrap() {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::runtime_api::{Invocation, Report, RuntimeApi};
@@ -24,7 +24,12 @@ pub(super) struct Environment {
     timeout: Duration,
     _runtime_api: JoinSet<()>,
     log_readers: JoinSet<()>,
+    /// One for each log reader.
+    catch_ups: Vec<mpsc::UnboundedSender<CatchUp>>,
 }
+
+/// Answered by a log reader that has read all there is.
+type CatchUp = oneshot::Sender<()>;
 
 /// Why an environment cannot be used again.
 #[derive(Debug)]
@@ -55,13 +60,23 @@ impl Environment {
             .kill_on_drop(true)
             .spawn()?;
         let mut log_readers = JoinSet::new();
+        let (of_output, output_catch_ups) = mpsc::unbounded_channel();
         if let Some(output) = process.stdout.take() {
-            log_readers.spawn(read_lines(output, logs.clone()));
+            log_readers.spawn(read_lines(output, logs.clone(), output_catch_ups));
         }
-        if let Some(output) = process.stderr.take() {
-            log_readers.spawn(read_lines(output, logs.clone()));
+        let (of_errors, error_catch_ups) = mpsc::unbounded_channel();
+        if let Some(errors) = process.stderr.take() {
+            log_readers.spawn(read_lines(errors, logs.clone(), error_catch_ups));
         }
-        Ok(Self { process, invocations, reports, timeout: settings.timeout, _runtime_api: runtime_api, log_readers })
+        Ok(Self {
+            process,
+            invocations,
+            reports,
+            timeout: settings.timeout,
+            _runtime_api: runtime_api,
+            log_readers,
+            catch_ups: vec![of_output, of_errors],
+        })
     }
 
     /// What the function answered, or why the environment ended before it did.
@@ -78,7 +93,7 @@ impl Environment {
         };
         // The receiving end lives as long as the Runtime API, which ends with this environment.
         let _ = self.invocations.send(invocation);
-        tokio::select! {
+        let result = tokio::select! {
             // A process that reports and ends at once has answered.
             biased;
             Some(report) = self.reports.recv() => match report {
@@ -87,6 +102,18 @@ impl Environment {
             },
             Ok(status) = self.process.wait() => Err(Ended::Exited { status }),
             () = tokio::time::sleep(self.timeout) => Err(Ended::TimedOut { after: self.timeout }),
+        };
+        self.catch_up_with_logs().await;
+        result
+    }
+
+    /// Returns when the logs have what the process wrote before it answered.
+    async fn catch_up_with_logs(&self) {
+        for catch_up in &self.catch_ups {
+            let (caught_up, is_caught_up) = oneshot::channel();
+            // A reader that is gone has read everything; then either fails, and there is nothing to wait for.
+            let _ = catch_up.send(caught_up);
+            let _ = is_caught_up.await;
         }
     }
 
@@ -98,9 +125,19 @@ impl Environment {
     }
 }
 
-async fn read_lines(output: impl AsyncRead + Unpin, logs: Logs) {
+async fn read_lines(output: impl AsyncRead + Unpin, logs: Logs, mut catch_ups: mpsc::UnboundedReceiver<CatchUp>) {
     let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        logs.add(&line);
+    loop {
+        tokio::select! {
+            // Whoever waits for the end of the lines is answered when there is none left.
+            biased;
+            line = lines.next_line() => match line {
+                Ok(Some(line)) => logs.add(&line),
+                Ok(None) | Err(_) => return,
+            },
+            Some(caught_up) = catch_ups.recv() => {
+                let _ = caught_up.send(());
+            }
+        }
     }
 }

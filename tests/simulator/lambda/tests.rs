@@ -83,11 +83,18 @@ async fn two_invocations_run_side_by_side_in_two_processes() {
 #[tokio::test]
 async fn lines_are_logged_as_json_where_they_are_json() {
     let function = function(BTreeMap::new());
-    // A crash makes sure that all was read.
     function.invoke(&json!("crash")).await.unwrap_err();
     let logs = function.logs();
     assert!(logs.contains(&json!({"message": "crash"})), "{logs:?}");
     assert!(logs.contains(&json!("plain words")), "{logs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_function_logged_is_there_when_it_has_answered() {
+    let function = function(BTreeMap::new());
+    function.invoke(&json!("chatter")).await.unwrap();
+    let logs = function.logs();
+    assert_eq!(logs.iter().filter(|line| line.get("chatter").is_some()).count(), 4_000);
 }
 
 #[tokio::test]
@@ -125,6 +132,10 @@ fn tiny_function() {
                     "request": request,
                     "arn": header("lambda-runtime-invoked-function-arn"),
                 }));
+            }
+            Some("chatter") => {
+                (0..4_000).for_each(|line| println!("{}", json!({"chatter": line})));
+                respond(&json!(null));
             }
             Some("fail") => {
                 let error = json!({"errorType": "TooBad", "errorMessage": "it failed"});

@@ -163,3 +163,12 @@ fn a_function_gets_the_globals_and_its_own_settings() {
     assert_eq!(function.metadata.pointer("/BuildProperties/Binary"), Some(&json!("scheduled-audit")));
     assert_eq!(resolved.outputs["EventBusArn"], "arn:aws:events:eu-central-1:222233334444:event-bus/unroot");
 }
+
+#[test]
+fn globals_are_merged_as_sam_documents_it() {
+    let globals = json!({"Timeout": 1, "Layers": ["a"], "Environment": {"Variables": {"A": {"Ref": "X"}, "B": "2"}}});
+    let own = json!({"Timeout": 3, "Layers": ["b"], "Environment": {"Variables": {"A": "1", "C": "3"}}});
+    let merged =
+        json!({"Timeout": 3, "Layers": ["a", "b"], "Environment": {"Variables": {"A": "1", "B": "2", "C": "3"}}});
+    assert_eq!(with_globals(&globals, own), merged);
+}

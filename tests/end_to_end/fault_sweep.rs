@@ -1,24 +1,28 @@
 //! Every kind of fault at every call of a run: the promises hold there, and without the fault the next run converges.
 
-use simulator::aws::{Fault, FaultKind, NewAccount};
+use std::collections::BTreeSet;
+
+use simulator::aws::{CallRecord, Fault, FaultKind, NewAccount};
+use simulator::deployment::Options;
 use simulator::organization::{Organization, RootCredentials};
 
 use crate::stage::{
     ACCOUNT_JOINED, AUDIT, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization, organization_with,
 };
 
-const KINDS: [FaultKind; 10] = [
+/// The faults in which AWS answers, though not as it should.
+const ERRORS: [FaultKind; 7] = [
     FaultKind::Throttle,
     FaultKind::Error500,
     FaultKind::Error503,
-    FaultKind::Timeout,
-    FaultKind::Drop,
-    FaultKind::DropAfter,
     FaultKind::Denied,
     FaultKind::ScpDenied,
     FaultKind::Stale(2),
     FaultKind::Conflict,
 ];
+
+/// The faults in which no answer comes.
+const SILENCES: [FaultKind; 3] = [FaultKind::Timeout, FaultKind::Drop, FaultKind::DropAfter];
 
 /// More calls than one run of either function makes here.
 const MOST_CALLS: u32 = 100;
@@ -80,28 +84,51 @@ impl Run {
     }
 }
 
-async fn sweep(run: Run) {
-    let stage = Stage::set(small_organization(), enforcing()).await;
+/// A fault at each call of the run in turn: at that call alone, which a retry of the SDK gets over, and at that call and
+/// the next two, which it does not.
+async fn sweep_every_call(run: Run, kinds: &[FaultKind]) {
+    let stage = Stage::set(small_organization(), impatient()).await;
     run.start(&stage).await;
     let calls = u32::try_from(stage.aws.calls().len()).unwrap();
     assert!((10..MOST_CALLS).contains(&calls), "{calls} calls");
-    for kind in KINDS {
+    for kind in kinds {
         for skip in 0..calls {
-            // Once, which the next try gets over, and from there on for ever.
-            for times in [Some(1), None] {
-                let fault = Fault { operation: "*".to_owned(), account: None, skip, times, kind };
-                let context = format!("{run:?}: {fault:?}");
-                stage.aws.reset(small_organization());
-                stage.deployment.reset().await;
-                stage.aws.inject(fault);
-                run.start(&stage).await;
-                stage.check_promises(&run.before());
-                stage.aws.clear_faults();
-                stage.check_nothing_is_lost(run.function(), &context);
-                stage.check_convergence(&context).await;
+            for times in [1, 3] {
+                let fault = Fault::at("*", *kind).skip(skip).times(times);
+                check(&stage, run, fault).await;
             }
         }
     }
+}
+
+/// A fault at each operation of the run in turn, for as long as the run lasts.
+async fn sweep_every_operation(run: Run, kinds: &[FaultKind]) {
+    let stage = Stage::set(small_organization(), impatient()).await;
+    run.start(&stage).await;
+    let operations: BTreeSet<_> = stage.aws.calls().iter().map(CallRecord::action).collect();
+    assert!(operations.contains("iam:DeactivateMFADevice"), "the run strips: {operations:?}");
+    for kind in kinds {
+        for operation in &operations {
+            check(&stage, run, Fault::at(operation, *kind)).await;
+        }
+    }
+}
+
+async fn check(stage: &Stage, run: Run, fault: Fault) {
+    let context = format!("{run:?} with {fault:?}");
+    stage.aws.reset(small_organization());
+    stage.deployment.reset().await;
+    stage.aws.inject(fault);
+    run.start(stage).await;
+    stage.check_promises(&run.before());
+    stage.check_nothing_is_lost(run.function(), &context);
+    stage.aws.clear_faults();
+    stage.check_convergence(&context).await;
+}
+
+/// The tests' deployment with even less patience: hundreds of runs wait for answers that never come.
+fn impatient() -> Options {
+    enforcing().with_variable("REQUEST_TIMEOUT_MS", "150")
 }
 
 impl Stage {
@@ -124,12 +151,35 @@ impl Stage {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_at_every_call_of_scheduled_audit() {
-    sweep(Run::ScheduledAudit).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_at_every_call_of_scheduled_audit() {
+    sweep_every_call(Run::ScheduledAudit, &ERRORS).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_at_every_call_of_account_joined() {
-    sweep(Run::AccountJoined).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn every_silence_at_every_call_of_scheduled_audit() {
+    sweep_every_call(Run::ScheduledAudit, &SILENCES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_at_every_call_of_account_joined() {
+    sweep_every_call(Run::AccountJoined, &ERRORS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_silence_at_every_call_of_account_joined() {
+    sweep_every_call(Run::AccountJoined, &SILENCES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lasting_fault_of_scheduled_audit() {
+    sweep_every_operation(Run::ScheduledAudit, &ERRORS).await;
+    sweep_every_operation(Run::ScheduledAudit, &SILENCES).await;
+}
+
+/// Without `Timeout`: fifteen deliveries that each wait for every answer tell nothing that the others do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lasting_fault_of_account_joined() {
+    sweep_every_operation(Run::AccountJoined, &ERRORS).await;
+    sweep_every_operation(Run::AccountJoined, &[FaultKind::Drop, FaultKind::DropAfter]).await;
 }

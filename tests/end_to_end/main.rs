@@ -8,10 +8,12 @@
 )]
 
 mod account_joined;
+mod documents;
 mod fault_sweep;
 mod observations;
 mod promises;
 mod raw_client;
+mod roles;
 mod scheduled_audit;
 mod stage;
 mod template;

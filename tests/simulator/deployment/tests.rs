@@ -167,24 +167,6 @@ fn the_schedule_requests_an_audit_of_everything() {
     assert_eq!(bodies(&queues, &queue(&stacks, "scheduled-audit")), [json!({"everything": true})]);
 }
 
-#[test]
-fn no_role_allows_every_action_or_may_assume_root_without_a_task() {
-    let (stacks, _) = stacks();
-    for resource in stacks.unroot.of_kind("AWS::IAM::Role") {
-        for policy in resource.get("/Policies").unwrap().as_array().unwrap() {
-            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
-                if statement["Effect"] == "Deny" {
-                    continue;
-                }
-                assert!(!statement["Action"].to_string().contains('*'), "{statement}");
-                let assumes_root = statement["Action"].to_string().contains("AssumeRoot");
-                let names_tasks = statement.pointer("/Condition/StringEquals/sts:TaskPolicyArn").is_some();
-                assert_eq!(assumes_root, names_tasks, "{statement}");
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn settling_carries_out_what_the_schedule_and_events_ask_for() {
     let deployment = deployment();

@@ -22,11 +22,6 @@ fn resource<'a>(resolved: &'a Resolved, logical_id: &str) -> &'a Resource {
     resolved.resources.iter().find(|resource| resource.logical_id == logical_id).unwrap()
 }
 
-fn statement(resolved: &Resolved, role: &str, sid: &str) -> Option<Value> {
-    let statements = resource(resolved, role).get("/Policies/0/PolicyDocument/Statement").unwrap().clone();
-    statements.as_array().unwrap().iter().find(|statement| statement["Sid"] == sid).cloned()
-}
-
 /// Resolves the property `P` of a lone resource and returns it or the whole chain of errors.
 fn property(yaml: &str) -> Result<Value, String> {
     let template = format!(
@@ -124,29 +119,6 @@ fn parameters_are_refused_as_cloudformation_refuses_them() {
         let error = template.resolve(&stack(parameters)).unwrap_err();
         assert_eq!(format!("{error:#}"), message);
     }
-}
-
-#[test]
-fn only_enforce_lets_the_functions_delete() {
-    let audit = json!("arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials");
-    let delete = json!("arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCredentials");
-    for (mode, expected) in [("Audit", json!([audit])), ("Enforce", json!([audit, delete]))] {
-        let resolved = ours(&[("Mode", mode)]);
-        for role in ["ScheduledAuditRole", "AccountJoinedRole"] {
-            let allowed = statement(&resolved, role, "OpenRootSessions").unwrap();
-            assert_eq!(allowed["Condition"]["StringEquals"]["sts:TaskPolicyArn"], expected, "{role} in {mode}");
-        }
-    }
-}
-
-#[test]
-fn the_roles_deny_root_sessions_in_exempt_accounts() {
-    let resolved = ours(&[("ExemptAccountIds", "444455556666,555566667777")]);
-    let denied = statement(&resolved, "AccountJoinedRole", "KeepHandsOffExemptAccounts").unwrap();
-    assert_eq!(denied["Effect"], "Deny");
-    assert_eq!(denied["Resource"], json!(["arn:*:iam::444455556666:root", "arn:*:iam::555566667777:root"]));
-
-    assert_eq!(statement(&ours(&[]), "AccountJoinedRole", "KeepHandsOffExemptAccounts"), None);
 }
 
 #[test]

@@ -356,3 +356,13 @@ async fn the_report_counts_the_sessions_that_were_opened() {
     assert_eq!(stage.sessions().len(), 3);
     let _: Value = serde_json::to_value(&report).unwrap();
 }
+
+/// More throttles than the SDK has retries for by default: each account is tried again until it is through.
+#[tokio::test]
+async fn no_account_is_given_up_because_others_were_throttled() {
+    let options = auditing().with_variable("AWS_MAX_ATTEMPTS", "40");
+    let stage = Stage::set(Organization::sample(100).unwrap(), options).await;
+    stage.aws.inject(Fault::at("sts:AssumeRoot", FaultKind::Throttle).times(150));
+    let report = stage.request(json!({"everything": true})).await.unwrap();
+    assert_eq!(report.totals.causes.get(&Cause::Throttled), None, "{:?}", report.totals);
+}

@@ -17,6 +17,8 @@ pub use strip::Stripping;
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_sdk_sts::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_types::timeout::TimeoutConfig;
 use time::OffsetDateTime;
 
@@ -52,17 +54,35 @@ impl Aws {
             .timeout_config(timeouts)
             .load()
             .await;
-        let retries = config.retry_config().cloned().unwrap_or_else(aws_config::retry::RetryConfig::standard);
-        let config = config.into_builder().retry_config(retries.with_initial_backoff(tuning.retry_backoff)).build();
-        let iam = strip::with_conflicts_retried(aws_sdk_iam::config::Builder::from(&config)).build();
+        let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
+        let retries = retries.with_initial_backoff(tuning.retry_backoff);
+        let config = config.into_builder().retry_config(retries.clone()).build();
+        let sts = aws_sdk_sts::config::Builder::from(&config).retry_partition(unrationed("sts"));
+        let organizations = aws_sdk_organizations::config::Builder::from(&config);
+        let organizations = organizations.retry_partition(unrationed("organizations"));
+        // IAM's limits are those of the member: a throttle in one account must not slow down the others, as it would in
+        // adaptive mode.
+        let in_each_account = RetryConfig::standard()
+            .with_max_attempts(retries.max_attempts())
+            .with_initial_backoff(tuning.retry_backoff);
+        let iam = aws_sdk_iam::config::Builder::from(&config)
+            .retry_config(in_each_account)
+            .retry_partition(unrationed("iam"));
         Self {
-            sts: aws_sdk_sts::Client::new(&config),
-            iam: aws_sdk_iam::Client::from_conf(iam),
-            organizations: aws_sdk_organizations::Client::new(&config),
+            sts: aws_sdk_sts::Client::from_conf(sts.build()),
+            iam: aws_sdk_iam::Client::from_conf(strip::with_conflicts_retried(iam).build()),
+            organizations: aws_sdk_organizations::Client::from_conf(organizations.build()),
             sqs: aws_sdk_sqs::Client::new(&config),
             patience: Patience { first_wait: tuning.retry_backoff },
         }
     }
+}
+
+/// Retries without the SDK's common quota for all calls of a service: it is used up by a hundred retries, after which
+/// each account that meets a throttle would be given up at once. What bounds the retries here is the number of attempts
+/// of a call and the number of accounts at once.
+fn unrationed(service: &'static str) -> RetryPartition {
+    RetryPartition::custom(service).token_bucket(TokenBucket::unlimited()).build()
 }
 
 impl Patience {

@@ -98,6 +98,7 @@ async fn an_account_that_is_announced_several_times_is_stripped_once() {
     stage.deployment.settle().await.unwrap();
     assert!(stage.root_of(SHOP).is_empty());
     assert_eq!(stage.changes().len(), 7, "{:?}", stage.changes());
+    assert_eq!(stage.sessions().len(), 2, "what comes together is looked at once: {:?}", stage.sessions());
     let stripped = stage.logged(ACCOUNT_JOINED, "AccountRecord");
     let stripped = stripped.iter().filter(|record| record["verdict"] == "Stripped").count();
     assert_eq!(stripped, 1);

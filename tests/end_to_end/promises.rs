@@ -1,6 +1,9 @@
 //! The promises of the README: one test each, by its name. The fault sweep holds them against every fault.
 
+use std::time::Duration;
+
 use serde_json::json;
+use shared::domain::failure::Cause;
 use shared::domain::record::Verdict;
 use simulator::aws::{Fault, FaultKind, Outcome};
 use simulator::deployment::Bus;
@@ -29,6 +32,27 @@ async fn never_claims_more_than_it_saw() {
     let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
     assert_eq!(record.verdict, Verdict::Failed);
     assert!(record.removed.is_empty(), "{record:?}");
+
+    // One kind of credential cannot be read, before or after the deletions.
+    for operation in ["iam:GetLoginProfile", "iam:ListAccessKeys", "iam:ListSigningCertificates", "iam:ListMFADevices"]
+    {
+        for readings in [0, 1] {
+            let stage = Stage::enforcing().await;
+            stage.aws.inject(Fault::at(operation, FaultKind::Denied).skip(readings));
+            let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
+            assert_eq!(record.verdict, Verdict::Unknown, "{operation} after {readings}");
+            assert!(record.removed.is_empty() && record.left.is_none(), "{record:?}");
+        }
+    }
+
+    // An answer comes, but nothing is in it.
+    for operation in ["sts:AssumeRoot", "iam:GetAccountSummary", "organizations:DescribeAccount"] {
+        let stage = Stage::enforcing().await;
+        stage.aws.inject(Fault::at(operation, FaultKind::Hollow));
+        let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
+        assert_eq!(record.verdict, Verdict::Unknown, "{operation}");
+        assert_eq!(record.failure.unwrap().cause, Cause::UnreadableAnswer, "{operation}");
+    }
 
     // No account can be read at all.
     let stage = Stage::enforcing().await;
@@ -137,7 +161,7 @@ async fn events_are_hints() {
 async fn nothing_is_lost() {
     let stage = Stage::enforcing().await;
     // The answer to the third deletion never comes, and the tries outlast the function.
-    let timeout = std::time::Duration::from_millis(400);
+    let timeout = Duration::from_millis(400);
     let impatient = Stage::set(organization(), enforcing().with_timeout(SCHEDULED_AUDIT, timeout)).await;
     impatient.aws.inject(Fault::at("iam:DeleteAccessKey", FaultKind::Timeout).times(3));
     impatient.scheduled_audit().await;
@@ -147,7 +171,26 @@ async fn nothing_is_lost() {
     assert_eq!(impatient.aws.organization().accounts, stage.aws.organization().accounts);
     impatient.check_promises(&organization());
 
+    // The rest of an audit cannot be handed on at once.
+    let two_seconds =
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_parameter("Concurrency", "4");
+    let slow = Stage::set(Organization::sample(400).unwrap(), two_seconds).await;
+    slow.aws.set_latency(Duration::from_millis(10));
+    slow.aws.inject(Fault::at("sqs:SendMessage", FaultKind::Error500).times(3));
+    slow.scheduled_audit().await;
+    let last = slow.logged(SCHEDULED_AUDIT, "AuditReport").pop().unwrap();
+    assert_eq!(last["completeness"]["state"], "Complete");
+    assert_eq!(last["totals"]["accounts"], slow.aws.organization().accounts.len());
+
+    // A message that cannot succeed cannot be put aside either: then the queue itself does it.
+    let stage = Stage::enforcing().await;
+    stage.aws.inject(Fault::at("sqs:SendMessage", FaultKind::Error500));
+    stage.deployment.send(SCHEDULED_AUDIT, "not json").unwrap();
+    stage.deployment.settle().await.unwrap();
+    assert_eq!(stage.deployment.dead_letters(SCHEDULED_AUDIT).unwrap().len(), 1);
+
     // A message that fails for ever ends in the dead-letter queue.
+    let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("organizations:DescribeOrganization", FaultKind::Error500));
     stage.scheduled_audit().await;
     assert_eq!(stage.deployment.dead_letters(SCHEDULED_AUDIT).unwrap().len(), 1);

@@ -357,6 +357,30 @@ async fn the_report_counts_the_sessions_that_were_opened() {
     let _: Value = serde_json::to_value(&report).unwrap();
 }
 
+/// IAM shows for a moment what is gone already: it is read again before anything is said.
+#[tokio::test]
+async fn a_reading_that_lags_behind_is_repeated() {
+    let stage = Stage::enforcing().await;
+    for operation in ["iam:GetLoginProfile", "iam:ListMFADevices"] {
+        stage.aws.inject(Fault::at(operation, FaultKind::Stale(100)).skip(1).times(2));
+    }
+    let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
+    assert_eq!(record.verdict, Verdict::Stripped, "{record:?}");
+}
+
+/// A deletion that meets another change is tried again by itself, which the SDK does not do.
+#[tokio::test]
+async fn a_deletion_that_meets_another_change_is_repeated() {
+    for operation in
+        ["iam:DeleteLoginProfile", "iam:DeleteAccessKey", "iam:DeleteSigningCertificate", "iam:DeactivateMFADevice"]
+    {
+        let stage = Stage::enforcing().await;
+        stage.aws.inject(Fault::at(operation, FaultKind::Conflict).times(2));
+        let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
+        assert_eq!(record.verdict, Verdict::Stripped, "{operation}: {record:?}");
+    }
+}
+
 /// More throttles than the SDK has retries for by default: each account is tried again until it is through.
 #[tokio::test]
 async fn no_account_is_given_up_because_others_were_throttled() {

@@ -25,6 +25,10 @@ where
 {
     let request_id = error.request_id().map(str::to_owned);
     let (kind, message) = match error {
+        // The SDK also takes an answer for an error that says success and cannot be read.
+        SdkError::ServiceError(context) if context.raw().status().is_success() => {
+            (ApiFailureKind::UnreadableAnswer, String::new())
+        }
         SdkError::ServiceError(context) => {
             let code = context.err().code().unwrap_or_default().to_owned();
             let status = context.raw().status().as_u16();

@@ -41,6 +41,8 @@ pub enum FaultKind {
     ScpDenied,
     /// A read answers as it would have before the account's last changes, so many of them.
     Stale(usize),
+    /// It is done, and answered with success, but the answer has none of its members.
+    Hollow,
     /// A change meets another one: `EntityTemporarilyUnmodifiable` for MFA devices, else `ConcurrentModification`.
     Conflict,
 }
@@ -97,7 +99,8 @@ impl Fault {
             | FaultKind::Drop
             | FaultKind::DropAfter
             | FaultKind::Denied
-            | FaultKind::ScpDenied => true,
+            | FaultKind::ScpDenied
+            | FaultKind::Hollow => true,
         };
         let is_account = self.account.as_ref().is_none_or(|account| account.as_str() == call.account());
         is_operation && is_possible && is_account
@@ -147,7 +150,7 @@ impl FaultKind {
                      simultaneously. Wait a few minutes and submit your request again.",
                 ),
             }),
-            Self::Timeout | Self::Drop | Self::DropAfter | Self::Stale(_) => None,
+            Self::Timeout | Self::Drop | Self::DropAfter | Self::Stale(_) | Self::Hollow => None,
         }
     }
 }
@@ -230,13 +233,14 @@ impl FromStr for FaultKind {
             "denied" => Self::Denied,
             "scp-denied" => Self::ScpDenied,
             "stale" => Self::Stale(1),
+            "hollow" => Self::Hollow,
             "conflict" => Self::Conflict,
             _ => {
                 let changes = text.strip_prefix("stale:").and_then(|changes| changes.parse().ok());
                 Self::Stale(changes.ok_or_else(|| {
                     InvalidFault(format!(
                         "`{text}` is none of `throttle`, `error500`, `error503`, `timeout`, `drop`, `drop-after`, \
-                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `conflict`"
+                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `hollow`, `conflict`"
                     ))
                 })?)
             }

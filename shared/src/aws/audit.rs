@@ -53,16 +53,8 @@ impl RootSession<Audit> {
             .send()
             .await
             .map_err(failed(OPERATION))?;
-        let entry = |key: SummaryKeyType| {
-            let value = answer.summary_map().and_then(|map| map.get(&key)).copied();
-            value.ok_or_else(|| unreadable(OPERATION, &format!("no entry `{key}` in the answer")))
-        };
-        Ok(RootSummary {
-            password_present: entry(SummaryKeyType::from("AccountPasswordPresent"))?,
-            access_keys_present: entry(SummaryKeyType::AccountAccessKeysPresent)?,
-            signing_certificates_present: entry(SummaryKeyType::AccountSigningCertificatesPresent)?,
-            mfa_enabled: entry(SummaryKeyType::AccountMfaEnabled)?,
-        })
+        RootSummary::read(|entry| answer.summary_map()?.get(&SummaryKeyType::from(entry)).copied())
+            .map_err(|missing| unreadable(OPERATION, &missing.to_string()))
     }
 }
 

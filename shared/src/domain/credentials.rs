@@ -112,7 +112,23 @@ impl RootCredentials {
     }
 }
 
+/// An answer of `GetAccountSummary` that leaves open whether a kind of credential is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no entry `{0}` in the summary")]
+pub struct MissingEntry(&'static str);
+
 impl RootSummary {
+    /// Reads the four entries by their names in the answer. One that is missing is not zero.
+    pub fn read(entry: impl Fn(&str) -> Option<i32>) -> Result<Self, MissingEntry> {
+        let entry = |name| entry(name).ok_or(MissingEntry(name));
+        Ok(Self {
+            password_present: entry("AccountPasswordPresent")?,
+            access_keys_present: entry("AccountAccessKeysPresent")?,
+            signing_certificates_present: entry("AccountSigningCertificatesPresent")?,
+            mfa_enabled: entry("AccountMFAEnabled")?,
+        })
+    }
+
     /// A kind that the summary counts and of which the lists show nothing.
     pub fn contradiction(self, listed: &RootCredentials) -> Option<String> {
         let entries = [
@@ -134,5 +150,39 @@ impl RootSummary {
         [password_present, access_keys_present, signing_certificates_present, mfa_enabled]
             .iter()
             .all(|&entry| entry == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRIES: [&str; 4] = [
+        "AccountPasswordPresent",
+        "AccountAccessKeysPresent",
+        "AccountSigningCertificatesPresent",
+        "AccountMFAEnabled",
+    ];
+
+    #[test]
+    fn a_summary_is_clean_only_if_all_four_entries_are_there_and_zero() {
+        assert!(RootSummary::read(|_| Some(0)).unwrap().is_clean());
+        for entry in ENTRIES {
+            let counted = RootSummary::read(|name| Some(i32::from(name == entry))).unwrap();
+            assert!(!counted.is_clean(), "{entry}");
+            assert!(counted.contradiction(&RootCredentials::default()).unwrap().contains(entry));
+            assert_eq!(RootSummary::read(|name| (name != entry).then_some(0)), Err(MissingEntry(entry)));
+        }
+    }
+
+    #[test]
+    fn what_the_lists_show_beyond_the_summary_is_no_contradiction() {
+        let listed = RootCredentials {
+            login_profile: Some(LoginProfile { created: None }),
+            mfa_devices: vec![MfaDevice { serial_number: "GAHT12345678".parse().unwrap(), enabled: None }],
+            ..RootCredentials::default()
+        };
+        let summary = RootSummary::read(|name| Some(i32::from(name == "AccountPasswordPresent"))).unwrap();
+        assert_eq!(summary.contradiction(&listed), None);
     }
 }

@@ -91,8 +91,6 @@ impl Function {
             }
             Disposition::SetAside(rejection) => {
                 let body = message.body.as_deref().unwrap_or_default();
-                // An empty body cannot be sent to a queue; what comes through one has a body.
-                let body = if body.is_empty() { "{}" } else { body };
                 match self.aws.set_aside(&self.settings.dead_letter_queue, body, &rejection).await {
                     Ok(()) => {
                         error!(

@@ -16,4 +16,5 @@ mod raw_client;
 mod roles;
 mod scheduled_audit;
 mod stage;
+mod story;
 mod template;

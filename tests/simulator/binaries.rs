@@ -54,7 +54,9 @@ async fn build() -> Result<Binaries> {
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    let output = command.stderr(Stdio::inherit()).output().await.context("cargo could not be started")?;
+    // Not `output`: tokio's captures standard error whatever was asked for.
+    let cargo = command.stdout(Stdio::piped()).spawn().context("cargo could not be started")?;
+    let output = cargo.wait_with_output().await.context("cargo build did not end")?;
     ensure!(output.status.success(), "the functions could not be built: cargo build ended with {}", output.status);
 
     let mut paths = BTreeMap::new();

@@ -1,23 +1,38 @@
 //! The simulator's command line.
 
+mod story;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use simulator::aws::{Aws, Credentials, Fault};
 use simulator::clock::Clock;
 use simulator::organization::{Account, AccountId, AccountState, Organization};
 use tokio::net::TcpListener;
 
-/// A simulated AWS organization on loopback, and Unroot at work on it.
+/// Unroot at work on a simulated AWS organization: it is audited, stripped, and compared with what was claimed.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Exits with 1 if anything is not as it should be in the end.")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    story: Story,
+}
+
+#[derive(Args)]
+struct Story {
+    /// How many accounts the organization has, at least two dozen.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    accounts: usize,
+    /// How long a call to AWS takes on average, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 5)]
+    latency: u64,
 }
 
 #[derive(Subcommand)]
@@ -35,9 +50,9 @@ struct Serve {
     #[arg(long, value_name = "FILE", conflicts_with = "accounts")]
     organization: Option<PathBuf>,
     /// How many accounts the sample organization has.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, value_name = "N", default_value_t = 300)]
     accounts: usize,
-    /// How long a call takes on average, in milliseconds; each takes between half and one and a half times as long.
+    /// How long a call takes on average, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
     /// Break calls, like `iam:GetAccountSummary=throttle,account=444455556666,skip=2,times=1`. May be repeated.
@@ -47,9 +62,10 @@ struct Serve {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    let result = match cli.command {
         Some(Command::Serve(options)) => serve(options).await,
-        None => story(),
+        None => story::tell(cli.story.accounts, Duration::from_millis(cli.story.latency)).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,10 +74,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn story() -> Result<()> {
-    bail!("the story is not there yet; try `serve`")
 }
 
 async fn serve(options: Serve) -> Result<()> {

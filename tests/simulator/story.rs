@@ -1,0 +1,244 @@
+//! The story: Unroot at work on a simulated organization, from the first look to the proof that nothing was claimed that
+//! is not so.
+//!
+//! It must not know better than a user could: what happened it takes from the functions' logs and from AWS, and what
+//! should have happened from the organization as it was.
+
+mod arrivals;
+mod audit;
+mod console;
+mod oracle;
+mod record;
+mod stage;
+mod verdicts;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use simulator::binaries::Binaries;
+use simulator::deployment::Deployment;
+use simulator::organization::{EXEMPT_TAG, FULL_AWS_ACCESS, Organization};
+
+use arrivals::Arrival;
+use audit::Audit;
+use console::Console;
+use oracle::Oracle;
+use record::Verdict;
+use stage::{Mode, REGION, Stage, changed_an_account};
+
+/// Tells the story on standard output.
+///
+/// Fails if a step fails, or if in the end anything is not as it should be.
+pub(crate) async fn tell(accounts: usize, latency: Duration) -> Result<()> {
+    let stage = Stage::set(Organization::sample(accounts)?, latency).await?;
+    let mut teller =
+        Teller { console: Console::new(), oracle: Oracle::new(stage.aws.organization()), findings: Vec::new(), stage };
+    teller.introduce();
+    Binaries::build().await?;
+
+    let began = Instant::now();
+    let auditing = teller.stage.deploy(Mode::Audit).await?;
+    let functions: Vec<_> = auditing.functions().collect();
+    let gist = format!(
+        "Deployed: {}, each with queue, role and trigger. The default mode only reports; the roles lack the task that \
+         can delete.",
+        functions.join(" and ")
+    );
+    teller.chapter("1. The schedule fires: Mode=Audit", &gist);
+    let audit = teller.audit("the audit in Audit mode", &auditing).await?;
+    teller.expect_no_change("the audit in Audit mode", &audit);
+    drop(auditing);
+
+    teller.chapter(
+        "2. Deployed anew: Mode=Enforce",
+        "What is found is removed, MFA last, and read again before anything is claimed. A key in use is held back.",
+    );
+    let enforcing = teller.stage.deploy(Mode::Enforce).await?;
+    teller.audit("the audit in Enforce mode", &enforcing).await?;
+
+    teller.chapter(
+        "3. Accounts join",
+        "AWS announces a created account, and needs five more minutes to set it up. Until then it opens no root session \
+         there.",
+    );
+    let created = arrivals::follow(&teller.stage, &enforcing, arrivals::create).await?;
+    teller.welcome(created);
+    teller.remark("An invited account brings along what its root user had: a password and an access key.");
+    let invited = arrivals::follow(&teller.stage, &enforcing, arrivals::invite).await?;
+    teller.welcome(invited);
+
+    teller.chapter("4. The schedule fires again", "Nothing is left to do, and nothing is done.");
+    let second = teller.audit("the second audit", &enforcing).await?;
+    teller.expect_no_change("the second audit", &second);
+
+    teller.chapter(
+        "5. What is left for a person",
+        "Each account that is not known to be empty, and what to do about it.",
+    );
+    teller.sum_up(&second);
+
+    teller.expect_nothing_lost(&enforcing)?;
+    teller.chapter("6. Is it true?", "What was claimed, against what the simulated accounts really hold.");
+    teller.conclude(began.elapsed())
+}
+
+struct Teller {
+    console: Console,
+    stage: Stage,
+    oracle: Oracle,
+    findings: Vec<Finding>,
+}
+
+/// Something that should be so, and all that speaks against it.
+struct Finding {
+    claim: String,
+    counterexamples: Vec<String>,
+}
+
+impl Teller {
+    fn introduce(&self) {
+        let Self { console, stage, .. } = self;
+        let organization = stage.aws.organization();
+        console.title("Unroot, at work on a simulated AWS organization");
+        console.paragraph(
+            "The functions are the real binaries, deployed from template.yaml. AWS is simulated, on 127.0.0.1: nothing \
+             leaves this machine.",
+        );
+        console.blank();
+        let exempt = organization.tagged(EXEMPT_TAG);
+        let audit_account = organization.audit_account().map(ToString::to_string).unwrap_or_default();
+        let features: Vec<_> = organization.features.iter().map(|feature| format!("{feature:?}")).collect();
+        let units = organization.units.len().saturating_sub(1);
+        let mut facts = vec![
+            ("organization", format!("{}, {} accounts in {units} units", organization.id, organization.accounts.len())),
+            ("management", organization.management_account.to_string()),
+            ("audit account", format!("{audit_account}, delegated administrator for IAM; the stack is in {REGION}")),
+            ("features", features.join(", ")),
+            ("exempt", exempt.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        ];
+        facts.extend(policies(&organization).into_iter().map(|policy| ("policy", policy)));
+        console.facts(facts);
+        console.blank();
+        console.paragraph("Building the functions");
+    }
+
+    fn chapter(&self, title: &str, gist: &str) {
+        self.console.heading(title);
+        self.console.paragraph(gist);
+        self.console.blank();
+    }
+
+    fn remark(&self, text: &str) {
+        self.console.blank();
+        self.console.paragraph(text);
+        self.console.blank();
+    }
+
+    /// `what` names the audit in the findings.
+    async fn audit(&mut self, what: &str, deployment: &Deployment) -> Result<Audit> {
+        let audit = audit::run(&self.console, &self.stage, deployment).await?;
+        audit::show(&self.console, &audit);
+        let now = self.stage.aws.organization();
+        let claim = format!("each of the {} verdicts of {what} is true", audit.records.len());
+        self.find(claim, self.oracle.verdicts(&audit.records, &now));
+        self.find(format!("{what} has one verdict on each account"), Oracle::completeness(&audit.records, &now));
+        Ok(audit)
+    }
+
+    fn welcome(&mut self, arrival: Arrival) {
+        arrivals::show(&self.console, &arrival);
+        let Arrival { id, account, records, .. } = arrival;
+        let claim = format!("the verdict on {id} {}, which joined, is true", account.name);
+        self.oracle.joined(id, account);
+        let last: Vec<_> = records.into_iter().next_back().into_iter().collect();
+        self.find(claim, self.oracle.verdicts(&last, &self.stage.aws.organization()));
+    }
+
+    fn expect_no_change(&mut self, what: &str, audit: &Audit) {
+        let changes = audit.calls.iter().filter(|call| changed_an_account(call));
+        let changes = changes.map(|call| format!("{} in {}", call.action(), call.account)).collect();
+        self.find(format!("{what} changed no account"), changes);
+    }
+
+    fn expect_nothing_lost(&mut self, deployment: &Deployment) -> Result<()> {
+        let mut lost = arrivals::undelivered(&deployment.deliveries());
+        for function in deployment.functions() {
+            let letters = deployment.dead_letters(function)?;
+            lost.extend(letters.iter().map(|letter| format!("set aside for {function}: {}", letter.body)));
+        }
+        self.find("every event arrived, and no message was set aside".to_owned(), lost);
+        Ok(())
+    }
+
+    fn find(&mut self, claim: String, counterexamples: Vec<String>) {
+        self.findings.push(Finding { claim, counterexamples });
+    }
+
+    fn sum_up(&self, audit: &Audit) {
+        let emptied = self.oracle.emptied(&self.stage.aws.organization());
+        verdicts::show(&self.console, &audit.records);
+        let totals = Verdict::count(&audit.records);
+        let totals: Vec<_> = totals.into_iter().map(|(verdict, count)| format!("{count} {}", verdict.name())).collect();
+        self.console.paragraph(&format!("{} accounts: {}.", audit.records.len(), totals.join(", ")));
+        self.console.paragraph(&format!("{emptied} accounts had root credentials and have none any more."));
+    }
+
+    fn conclude(&mut self, took: Duration) -> Result<()> {
+        let now = self.stage.aws.organization();
+        let calls = self.stage.aws.calls();
+        self.find("every account holds what it should hold, and nothing else".to_owned(), self.oracle.accounts(&now));
+        self.find(
+            "nothing was changed that is to be left alone, and MFA went last".to_owned(),
+            self.oracle.calls(&calls),
+        );
+        for Finding { claim, counterexamples } in &self.findings {
+            self.console.finding(claim, counterexamples);
+        }
+        let wrong = self.findings.iter().filter(|finding| !finding.counterexamples.is_empty()).count();
+        if wrong > 0 {
+            bail!("{wrong} of {} claims do not hold", self.findings.len());
+        }
+        self.console.blank();
+        self.console.paragraph(&format!("All of it holds. The story took {:.0} s.", took.as_secs_f64()));
+        Ok(())
+    }
+}
+
+/// The service control policies that AWS does not attach by itself, and where they are.
+fn policies(organization: &Organization) -> Vec<String> {
+    let attached = organization.units.iter().flat_map(|(id, unit)| {
+        let own = unit.service_control_policies.iter().filter(|policy| *policy != FULL_AWS_ACCESS);
+        own.map(move |policy| (id, unit, policy))
+    });
+    let below = |id| organization.accounts.values().filter(|a| organization.ancestry(&a.parent).contains(&id)).count();
+    attached.map(|(id, unit, policy)| format!("{policy} on {} ({} accounts)", unit.name, below(id))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use simulator::organization::{LoginProfile, RootCredentials};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    /// With no root credentials anywhere nothing is to be done, and the story ends well.
+    #[tokio::test]
+    async fn an_account_that_ends_otherwise_than_it_should_fails_the_story() {
+        let mut organization = Organization::sample(30).unwrap();
+        for account in organization.accounts.values_mut() {
+            account.root = RootCredentials::default();
+        }
+        let oracle = Oracle::new(organization.clone());
+        let stage = Stage::set(organization, Duration::ZERO).await.unwrap();
+        let mut teller = Teller { console: Console::silent(), stage, oracle, findings: Vec::new() };
+        teller.conclude(Duration::ZERO).unwrap();
+
+        let webshop = "444455556666".parse().unwrap();
+        teller.stage.aws.with_organization(|organization| {
+            let password = LoginProfile { create_date: OffsetDateTime::now_utc() };
+            organization.accounts.get_mut(&webshop).unwrap().root.login_profile = Some(password);
+        });
+        let error = teller.conclude(Duration::ZERO).unwrap_err();
+        assert!(error.to_string().starts_with("1 of "), "{error}");
+    }
+}

@@ -1,0 +1,176 @@
+//! What should have become of each account, decided from the organization as it began and nothing that Unroot says; and
+//! everything that is otherwise.
+//!
+//! Every function returns sentences about what is wrong, so no sentence means that all is right.
+
+use std::collections::BTreeMap;
+
+use simulator::aws::CallRecord;
+use simulator::organization::{
+    Account, AccountId, AccountState, CredentialStatus, EXEMPT_TAG, Organization, RootCredentials,
+};
+use time::{Duration, OffsetDateTime};
+
+use super::record::{AccountRecord, Credentials, Verdict};
+use super::stage::changed_an_account;
+
+/// The policy of the sample organization that stops root sessions, unlike the one with the exemption.
+const BLOCKING_POLICY: &str = "DenyRootUsers";
+
+/// The default of the parameter `HoldBackKeysUsedWithinDays` of template.yaml.
+const KEYS_ARE_IN_USE_FOR: Duration = Duration::days(14);
+
+/// The accounts as the story found them.
+pub(crate) struct Oracle {
+    accounts: BTreeMap<AccountId, Account>,
+    fates: BTreeMap<AccountId, Fate>,
+}
+
+/// What `Enforce` mode does with an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    NotCovered,
+    /// A service control policy above it denies its root user, root sessions included. STS that is switched off in our
+    /// Region is no such reason: it is never off in us-east-1.
+    Unreadable,
+    Stripped,
+}
+
+impl Oracle {
+    pub(crate) fn new(beginning: Organization) -> Self {
+        let fates =
+            beginning.accounts.iter().map(|(id, account)| (id.clone(), fate(&beginning, id, account))).collect();
+        Self { accounts: beginning.accounts, fates }
+    }
+
+    /// An account that joined later, as it was when it did.
+    pub(crate) fn joined(&mut self, id: AccountId, account: Account) {
+        self.fates.insert(id.clone(), Fate::Stripped);
+        self.accounts.insert(id, account);
+    }
+
+    /// Holds the verdicts of an audit against the accounts as they are now.
+    pub(crate) fn verdicts(&self, records: &[AccountRecord], now: &Organization) -> Vec<String> {
+        records.iter().filter_map(|record| self.verdict(record, now)).collect()
+    }
+
+    /// An audit has exactly one record for each account.
+    pub(crate) fn completeness(records: &[AccountRecord], now: &Organization) -> Vec<String> {
+        let number_of = |id: &AccountId| records.iter().filter(|record| record.account_id == *id).count();
+        let numbers = now.accounts.keys().map(|id| (id, number_of(id)));
+        numbers.filter(|(_, number)| *number != 1).map(|(id, number)| format!("{id} has {number} records")).collect()
+    }
+
+    /// Holds the accounts against what `Enforce` mode should have left in them.
+    pub(crate) fn accounts(&self, now: &Organization) -> Vec<String> {
+        let differs = |(id, began): (&AccountId, &Account)| {
+            let actual = &now.account(id)?.root;
+            let expected = match self.fates.get(id)? {
+                Fate::NotCovered | Fate::Unreadable => began.root.clone(),
+                Fate::Stripped => stripped(&began.root),
+            };
+            (*actual != expected).then(|| format!("{id} {} has {}, not {}", began.name, held(actual), held(&expected)))
+        };
+        self.accounts.iter().filter_map(differs).collect()
+    }
+
+    /// The calls that changed an account that is not to be touched, or that took an MFA device while anything that it
+    /// protects was left.
+    pub(crate) fn calls(&self, calls: &[CallRecord]) -> Vec<String> {
+        let mut left: BTreeMap<&str, RootCredentials> =
+            self.accounts.iter().map(|(id, account)| (id.as_str(), account.root.clone())).collect();
+        let mut wrong = Vec::new();
+        for call in calls.iter().filter(|call| changed_an_account(call)) {
+            let fate = call.account.parse().ok().and_then(|id: AccountId| self.fates.get(&id));
+            if fate != Some(&Fate::Stripped) {
+                wrong.push(format!("{} in {}, which is not to be touched", call.action(), call.account));
+            }
+            if let Some(root) = left.get_mut(call.account.as_str())
+                && let Err(violation) = follow(root, call)
+            {
+                wrong.push(format!("{} in {}: {violation}", call.action(), call.account));
+            }
+        }
+        wrong
+    }
+
+    /// How many accounts had root credentials and have none now.
+    pub(crate) fn emptied(&self, now: &Organization) -> usize {
+        let is_empty_now = |id| now.account(id).is_some_and(|account| account.root.is_empty());
+        self.accounts.iter().filter(|(id, began)| !began.root.is_empty() && is_empty_now(id)).count()
+    }
+
+    fn verdict(&self, record: &AccountRecord, now: &Organization) -> Option<String> {
+        let id = &record.account_id;
+        let says = format!("{} is called {}", record.account(), record.verdict.name());
+        let (Some(began), Some(fate), Some(account)) = (self.accounts.get(id), self.fates.get(id), now.account(id))
+        else {
+            return Some(format!("{says}, but is not an account of the organization"));
+        };
+        let root = &account.root;
+        let problem = match (record.verdict, fate) {
+            (Verdict::NotCovered, Fate::NotCovered) if *root != began.root => "was changed",
+            (Verdict::NotCovered, Fate::NotCovered) | (Verdict::Unknown, Fate::Unreadable) => return None,
+            (Verdict::NotCovered, _) => "should have been looked at",
+            (_, Fate::NotCovered) => "should not have been looked at",
+            (Verdict::Unknown, _) => "can be read",
+            (_, Fate::Unreadable) => "cannot have been read",
+            (Verdict::Clean | Verdict::Stripped, Fate::Stripped) if !root.is_empty() => "has root credentials",
+            (Verdict::CredentialsPresent | Verdict::Failed, Fate::Stripped) if root.is_empty() => "has none",
+            (_, Fate::Stripped) => return None,
+        };
+        Some(format!("{says}, but {problem}; it has {}", held(root)))
+    }
+}
+
+fn fate(organization: &Organization, id: &AccountId, account: &Account) -> Fate {
+    let is_active = account.state == AccountState::Active;
+    if *id == organization.management_account || account.tags.contains_key(EXEMPT_TAG) || !is_active {
+        return Fate::NotCovered;
+    }
+    let units = organization.ancestry(&account.parent).into_iter().filter_map(|unit| organization.units.get(unit));
+    let mut policies = units.flat_map(|unit| &unit.service_control_policies);
+    if policies.any(|policy| policy == BLOCKING_POLICY) {
+        return Fate::Unreadable;
+    }
+    Fate::Stripped
+}
+
+/// Nothing, but for keys in use and the MFA that protects them.
+fn stripped(root: &RootCredentials) -> RootCredentials {
+    let is_in_use = |key: &&simulator::organization::AccessKey| {
+        let is_recent = |date| date > OffsetDateTime::now_utc() - KEYS_ARE_IN_USE_FOR;
+        key.status == CredentialStatus::Active && key.last_used.as_ref().is_some_and(|used| is_recent(used.date))
+    };
+    let access_keys: Vec<_> = root.access_keys.iter().filter(is_in_use).cloned().collect();
+    let mfa_devices = if access_keys.is_empty() { Vec::new() } else { root.mfa_devices.clone() };
+    RootCredentials { access_keys, mfa_devices, ..RootCredentials::default() }
+}
+
+fn held(root: &RootCredentials) -> String {
+    Credentials::from(root).to_string()
+}
+
+/// Takes from the credentials what the call took.
+fn follow(root: &mut RootCredentials, call: &CallRecord) -> Result<(), String> {
+    let input = |member: &str| call.input.get(member).and_then(serde_json::Value::as_str).unwrap_or_default();
+    match call.operation.as_str() {
+        "DeleteLoginProfile" => root.login_profile = None,
+        "DeleteAccessKey" => root.access_keys.retain(|key| key.id != input("AccessKeyId")),
+        "DeleteSigningCertificate" => {
+            root.signing_certificates.retain(|certificate| certificate.id != input("CertificateId"));
+        }
+        "DeactivateMFADevice" => {
+            let protected = RootCredentials { mfa_devices: Vec::new(), ..root.clone() };
+            root.mfa_devices.retain(|device| device.serial_number != input("SerialNumber"));
+            if !protected.is_empty() {
+                return Err(format!("without MFA is left {}", held(&protected)));
+            }
+        }
+        _ => return Err("no call that strips an account".to_owned()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! The simulated AWS that the story plays in, and Unroot's deployments there.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use simulator::aws::{Aws, CallRecord, Outcome};
+use simulator::clock::Clock;
+use simulator::deployment::{Deployment, Options};
+use simulator::organization::{EXEMPT_TAG, Organization};
+use tokio::net::TcpListener;
+
+/// The Region of the stack in the audit account.
+pub(crate) const REGION: &str = "eu-central-1";
+
+pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
+pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
+
+pub(crate) struct Stage {
+    pub(crate) aws: Aws,
+    endpoint: String,
+}
+
+/// The parameter `Mode` of template.yaml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Audit,
+    Enforce,
+}
+
+impl Stage {
+    /// An organization behind a free port of 127.0.0.1; its calls take as long as `latency` on average.
+    pub(crate) async fn set(organization: Organization, latency: Duration) -> Result<Self> {
+        let aws = Aws::new(organization, Clock::default());
+        aws.set_latency(latency);
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let server = aws.clone();
+        tokio::spawn(async move { server.serve(listener).await });
+        Ok(Self { aws, endpoint })
+    }
+
+    /// Deploys the stack, with the exempt accounts of the sample organization, in place of the one before.
+    pub(crate) async fn deploy(&self, mode: Mode) -> Result<Deployment> {
+        let organization = self.aws.organization();
+        let exempt: Vec<_> = organization.tagged(EXEMPT_TAG).iter().map(ToString::to_string).collect();
+        let options = Options { region: REGION.to_owned(), ..Options::new(&*self.endpoint) }
+            .with_parameter("Mode", mode.name())
+            .with_parameter("ExemptAccountIds", exempt.join(","));
+        Deployment::deploy(&self.aws, &options).await
+    }
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Audit => "Audit",
+            Self::Enforce => "Enforce",
+        }
+    }
+}
+
+/// Whether a call changed an account, answered or not.
+pub(crate) fn changed_an_account(call: &CallRecord) -> bool {
+    let is_done = matches!(call.outcome, Outcome::Success | Outcome::NoAnswer { done: true });
+    call.service == "iam" && call.mutating && is_done
+}

@@ -40,7 +40,7 @@ const ORGANIZATIONAL_UNIT_IDS: Setting = Setting {
 };
 const HOLD_BACK_KEYS_USED_WITHIN_DAYS: Setting = Setting {
     name: "HOLD_BACK_KEYS_USED_WITHIN_DAYS",
-    meaning: "an active access key that was used within so many days is reported, not deleted; 0 deletes every key",
+    meaning: "an active access key that was used within so many days is reported, not deleted; 0 to 3650, 0 deletes every key",
     default: Some("14"),
 };
 const QUEUE_URL: Setting = Setting { name: "QUEUE_URL", meaning: "the function's own queue", default: None };
@@ -50,7 +50,7 @@ const DEAD_LETTER_QUEUE_URL: Setting = Setting {
     default: None,
 };
 const CONCURRENCY: Setting =
-    Setting { name: "CONCURRENCY", meaning: "how many accounts are audited at once, 1 to 200", default: Some("32") };
+    Setting { name: "CONCURRENCY", meaning: "how many accounts are audited at once, 1 to 200", default: Some("64") };
 const REQUEST_TIMEOUT_MS: Setting = Setting {
     name: "REQUEST_TIMEOUT_MS",
     meaning: "how long one try of a call to AWS may take, in milliseconds",
@@ -113,7 +113,7 @@ impl Settings {
         let management_account = reader.one(MANAGEMENT_ACCOUNT_ID);
         let exempt_accounts = reader.several(EXEMPT_ACCOUNT_IDS);
         let organizational_units = reader.several(ORGANIZATIONAL_UNIT_IDS);
-        let days: Option<u32> = reader.one(HOLD_BACK_KEYS_USED_WITHIN_DAYS);
+        let days = reader.within(HOLD_BACK_KEYS_USED_WITHIN_DAYS, 0, 3_650);
         let queue = reader.one(QUEUE_URL);
         let dead_letter_queue = reader.one(DEAD_LETTER_QUEUE_URL);
         let concurrency = reader.within(CONCURRENCY, 1, 200);
@@ -123,7 +123,7 @@ impl Settings {
             Some(Self {
                 mode: mode?,
                 scope: Scope { management_account: management_account?, exempt_accounts, organizational_units },
-                hold_back: HoldBack { keys_used_within: Duration::from_hours(u64::from(days?) * 24) },
+                hold_back: HoldBack { keys_used_within: Duration::from_hours(days? * 24) },
                 queue: queue?,
                 dead_letter_queue: dead_letter_queue?,
                 concurrency: usize::try_from(concurrency?).ok()?,
@@ -208,7 +208,7 @@ mod tests {
         let settings = parse(&[]).unwrap();
         assert_eq!(settings.mode, Mode::Enforce);
         assert_eq!(settings.hold_back.keys_used_within, Duration::from_hours(14 * 24));
-        assert_eq!(settings.concurrency, 32);
+        assert_eq!(settings.concurrency, 64);
         assert!(settings.scope.exempt_accounts.is_empty() && settings.scope.organizational_units.is_empty());
     }
 

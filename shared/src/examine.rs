@@ -3,6 +3,7 @@
 //! What it must not do: fail. Whatever happens to one account is a line of its record.
 
 use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::aws::root_session::{Audit, Delete, RootSession, RootTask};
@@ -22,6 +23,8 @@ pub struct Examiner<'a> {
     pub scope: &'a Scope,
     pub hold_back: HoldBack,
     pub mode: Mode,
+    /// When an account that is not done is given up, so that the invocation can still say so.
+    pub until: Instant,
 }
 
 impl Examiner<'_> {
@@ -29,9 +32,11 @@ impl Examiner<'_> {
     pub async fn examine(&self, account: &Account) -> AccountRecord {
         let id = account.id.clone();
         let record = match self.scope.cover(account) {
-            Coverage::Covered(covered) => self.examine_covered(&covered).await,
+            Coverage::Covered(covered) => timeout_at(self.until, self.examine_covered(&covered))
+                .await
+                .unwrap_or_else(|_| AccountRecord::unknown(id, out_of_time())),
             Coverage::NotCovered(reason) => AccountRecord::not_covered(id, &reason),
-            Coverage::PathNeeded => AccountRecord::unknown(id, no_path()),
+            Coverage::Undecided(undecided) => AccountRecord::undecided(id, &undecided),
         };
         record.named(&account.name)
     }
@@ -86,9 +91,12 @@ impl Examiner<'_> {
     }
 }
 
-/// Where an account lies decides, and AWS has not said: then nothing is done, and nothing is claimed.
-pub fn no_path() -> Failure {
-    Failure::observed(Cause::UnreadableAnswer, "organizations:ListAccounts", "no `Paths` of the account in the answer")
+fn out_of_time() -> Failure {
+    Failure::observed(
+        Cause::OutOfTime,
+        "the examination",
+        "the invocation ended; what was begun is not known to be done",
+    )
 }
 
 /// The verdict over an account that was stripped: from what was read afterwards.
@@ -115,18 +123,16 @@ fn concluded(mut record: AccountRecord, stripping: Stripping) -> AccountRecord {
     if is_as_planned {
         return with_held_back_verdict(record);
     }
-    let failure = failure.unwrap_or_else(|| {
-        Failure::observed(
-            Cause::StillPresent,
-            "iam:ListAccessKeys",
-            "read again after the deletions, something is there",
-        )
-    });
+    let still_present = || {
+        let message = "read again after the deletions, something is there: see `left`";
+        Failure::observed(Cause::StillPresent, "the reading after the deletions", message)
+    };
+    let failure = failure.unwrap_or_else(still_present);
     AccountRecord { verdict: Verdict::Failed, ..record }.with_failure(failure)
 }
 
 fn with_held_back_verdict(record: AccountRecord) -> AccountRecord {
-    let reason = Some("an access key is in use: it is held back, and MFA with it".to_owned());
+    let reason = Some("held back: an access key that was used lately, and the MFA that protects it".to_owned());
     let remedy = Some(
         "move what uses the access key to a role, then deactivate the key, or lower `HoldBackKeysUsedWithinDays`"
             .to_owned(),

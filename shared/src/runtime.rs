@@ -77,6 +77,13 @@ impl From<LambdaEvent<Value>> for Invocation {
     }
 }
 
+impl Invocation {
+    /// When work on an account ends, so that what happened can still be reported.
+    pub fn work_until(&self) -> Instant {
+        self.deadline - Duration::from_secs(10).min(self.time_allowed / 8)
+    }
+}
+
 impl Function {
     /// Carries out what was decided about a message, and reports it to the queue as failed if it is to come again.
     ///
@@ -142,8 +149,30 @@ pub fn messages(payload: &Value) -> Option<Result<Vec<SqsMessage>, FunctionError
     }))
 }
 
+/// How long to wait after the n-th delivery of a message: most of what passes by itself does so within minutes, and with
+/// the 15 deliveries of the template's queues the last one comes more than an hour after the first.
+pub fn wait_after(receive_count: u32) -> Duration {
+    const FIRST: Duration = Duration::from_secs(30);
+    const LONGEST: Duration = Duration::from_mins(6);
+    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(receive_count.saturating_sub(1)));
+    doubled.min(LONGEST)
+}
+
 /// How often the queue has delivered the message, this time included.
 pub fn receive_count(message: &SqsMessage) -> u32 {
     let count = message.attributes.get("ApproximateReceiveCount");
     count.and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deliveries_of_a_message_spread_over_more_than_an_hour() {
+        let waits: Vec<_> = (1..15).map(wait_after).collect();
+        let first: Vec<_> = waits.iter().take(5).map(Duration::as_secs).collect();
+        assert_eq!(first, [30, 60, 120, 240, 360]);
+        assert!(waits.iter().sum::<Duration>() >= Duration::from_hours(1), "{waits:?}");
+    }
 }

@@ -24,8 +24,11 @@ pub fn account_record(run: &str, record: &AccountRecord) {
 
 /// Writes the line of an audit, without its accounts: a line of CloudWatch Logs holds 256 KiB.
 pub fn audit_report(report: &AuditReport) {
-    let without_accounts = AuditReport { accounts: Vec::new(), ..report.clone() };
-    write_line("AuditReport", json!({}), &without_accounts);
+    let mut report = serde_json::to_value(report).unwrap_or_default();
+    if let Some(fields) = report.as_object_mut() {
+        fields.retain(|name, _| !["accounts", "accountsLeftOut"].contains(&name.as_str()));
+    }
+    write_line("AuditReport", json!({}), &report);
 }
 
 /// Writes one JSON object: the time, the type and what is known around it, then the value's own fields.

@@ -45,14 +45,28 @@ async fn never_claims_more_than_it_saw() {
         }
     }
 
-    // An answer comes, but nothing is in it.
-    for operation in ["sts:AssumeRoot", "iam:GetAccountSummary", "organizations:DescribeAccount"] {
+    // An answer comes, but nothing is in it, the lists after the deletions included.
+    for (operation, readings) in [
+        ("sts:AssumeRoot", 0),
+        ("iam:GetAccountSummary", 0),
+        ("organizations:DescribeAccount", 0),
+        ("iam:ListAccessKeys", 0),
+        ("iam:ListAccessKeys", 1),
+        ("iam:ListSigningCertificates", 1),
+        ("iam:ListMFADevices", 1),
+    ] {
         let stage = Stage::enforcing().await;
-        stage.aws.inject(Fault::at(operation, FaultKind::Hollow));
+        stage.aws.inject(Fault::at(operation, FaultKind::Hollow).skip(readings));
         let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
         assert_eq!(record.verdict, Verdict::Unknown, "{operation}");
         assert_eq!(record.failure.unwrap().cause, Cause::UnreadableAnswer, "{operation}");
     }
+
+    // The list of accounts is empty, or has lost a page with the management account on it.
+    let stage = Stage::enforcing().await;
+    stage.aws.inject(Fault::at("organizations:ListAccounts", FaultKind::Hollow));
+    let error = stage.request(json!({"everything": true})).await.unwrap_err();
+    assert!(error.starts_with("ListingBroken") && error.contains("UnreadableAnswer"), "{error}");
 
     // No account can be read at all.
     let stage = Stage::enforcing().await;
@@ -156,20 +170,22 @@ async fn events_are_hints() {
     assert!(stage.sessions().is_empty());
 }
 
-/// The function is killed in the middle of an audit, again and again: its message comes back, and the end is the same.
+/// The function is killed in the middle of an audit: its message comes back, and the end is the same.
 #[tokio::test]
 async fn nothing_is_lost() {
-    let stage = Stage::enforcing().await;
-    // The answer to the third deletion never comes, and the tries outlast the function.
-    let timeout = Duration::from_millis(400);
-    let impatient = Stage::set(organization(), enforcing().with_timeout(SCHEDULED_AUDIT, timeout)).await;
-    impatient.aws.inject(Fault::at("iam:DeleteAccessKey", FaultKind::Timeout).times(3));
-    impatient.scheduled_audit().await;
-    let outcomes = impatient.deployment.outcomes(SCHEDULED_AUDIT).unwrap();
+    // The second page of accounts never comes, when those of the first have been stripped already.
+    let before = Organization::sample(60).unwrap();
+    let impatient =
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_variable("REQUEST_TIMEOUT_MS", "60000");
+    let killed = Stage::set(before.clone(), impatient).await;
+    killed.aws.inject(Fault::at("organizations:ListAccounts", FaultKind::Timeout).skip(1).times(1));
+    killed.scheduled_audit().await;
+    let outcomes = killed.deployment.outcomes(SCHEDULED_AUDIT).unwrap();
     assert!(outcomes.iter().any(Result::is_err), "the function was never killed: the test proves nothing");
-    stage.scheduled_audit().await;
-    assert_eq!(impatient.aws.organization().accounts, stage.aws.organization().accounts);
-    impatient.check_promises(&organization());
+    let calm = Stage::set(before.clone(), enforcing()).await;
+    calm.scheduled_audit().await;
+    assert_eq!(killed.aws.organization().accounts, calm.aws.organization().accounts);
+    killed.check_promises(&before);
 
     // The rest of an audit cannot be handed on at once.
     let two_seconds =

@@ -185,6 +185,7 @@ async fn a_bad_request_is_refused_and_changes_nothing() {
             "InvalidRequest: `mode` in the request: unknown variant `enforce`",
         ),
         (json!({"everything": true, "mode": "Enforce"}), "InvalidRequest: `mode`: the function is deployed in `Audit`"),
+        (json!([true, null, null, null]), "InvalidRequest: the request is not a JSON object"),
         (
             json!({"organizationalUnits": ["ou-a1b2-nowhere0"]}),
             "InvalidRequest: `organizationalUnits`: there is no organizational unit ou-a1b2-nowhere0",
@@ -355,6 +356,60 @@ async fn the_report_counts_the_sessions_that_were_opened() {
     assert_eq!(report.totals.sessions, opened);
     assert_eq!(stage.sessions().len(), 3);
     let _: Value = serde_json::to_value(&report).unwrap();
+}
+
+/// What could not be read for a cause that passes is read again before the report.
+#[tokio::test]
+async fn a_passing_failure_gets_a_second_look() {
+    let stage = Stage::enforcing().await;
+    stage.aws.inject(Fault::at("iam:GetAccountSummary", FaultKind::Error500).in_account(id(SHOP)).times(3));
+    let report = stage.request(json!({"accounts": [SHOP, AUDIT]})).await.unwrap();
+    assert_eq!(report.totals.of(Verdict::Unknown), 0, "{report:?}");
+    assert_eq!((report.totals.accounts, report.accounts.len()), (2, 2));
+    assert_eq!(report.accounts[1].verdict, Verdict::Stripped);
+    assert_eq!(report.accounts[1].sessions.len(), 3, "the session of the first look counts");
+    let lines = stage.logged(SCHEDULED_AUDIT, "AccountRecord");
+    let of_shop: Vec<_> = lines.iter().filter(|line| line["accountId"] == SHOP).map(|line| &line["verdict"]).collect();
+    assert_eq!(of_shop, ["Unknown", "Stripped"]);
+}
+
+/// One account that never ends does not take the others with it: it is given up before the invocation is over.
+#[tokio::test]
+async fn an_account_that_takes_too_long_is_given_up_in_time() {
+    let options =
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_variable("REQUEST_TIMEOUT_MS", "60000");
+    let stage = Stage::set(organization(), options).await;
+    stage.aws.inject(Fault::at("iam:GetAccountSummary", FaultKind::Timeout).in_account(id(SHOP)));
+    let report = stage.request(json!({"everything": true})).await.unwrap();
+    assert_eq!((report.totals.accounts, report.totals.of(Verdict::Clean)), (8, 2));
+    let shop = report.accounts.iter().find(|record| record.account_id.as_str() == SHOP).unwrap();
+    assert_eq!(shop.verdict, Verdict::Unknown);
+    assert_eq!(shop.failure.as_ref().unwrap().cause, Cause::OutOfTime);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_for_lambda_is_shortened() {
+    let stage = Stage::set(Organization::sample(9_000).unwrap(), auditing()).await;
+    stage.aws.inject(Fault::at("sts:AssumeRoot", FaultKind::Denied));
+    let report = stage.request(json!({"everything": true})).await.unwrap();
+    assert_eq!(report.totals.accounts, 9_000);
+    assert_eq!((report.accounts.len(), report.accounts_left_out), (0, 9_000));
+}
+
+/// A cursor that AWS refuses is no reason to lose the rest of the audit.
+#[tokio::test]
+async fn a_continuation_with_a_refused_cursor_starts_over() {
+    let stage = Stage::enforcing().await;
+    let continuation = json!({"continuation": {
+        "run": "run", "started": "2026-11-20T00:00:00Z", "hasSeenManagementAccount": true, "totals": {"accounts": 5},
+        "request": {"selection": "everything", "mode": "Enforce"}, "cursor": {"page": "a token of yesterday"},
+    }});
+    stage.deployment.send(SCHEDULED_AUDIT, &continuation.to_string()).unwrap();
+    stage.deployment.settle().await.unwrap();
+    let report = stage.logged(SCHEDULED_AUDIT, "AuditReport").pop().unwrap();
+    assert_eq!(report["completeness"]["state"], "Complete", "{report}");
+    assert_eq!(report["totals"]["accounts"], 8);
+    assert!(stage.root_of(SHOP).is_empty());
 }
 
 /// IAM shows for a moment what is gone already: it is read again before anything is said.

@@ -85,16 +85,21 @@ async fn examine(function: &Function, invocation: &Invocation, id: &AccountId, r
     };
     if account.state == AccountState::PendingActivation {
         info!(account = %id, "not active yet");
-        return Disposition::Retry { after: wait(receive_count) };
+        return Disposition::Retry { after: runtime::wait_after(receive_count) };
     }
     let settings = &function.settings;
-    let examiner =
-        Examiner { aws: &function.aws, scope: &settings.scope, hold_back: settings.hold_back, mode: settings.mode };
+    let examiner = Examiner {
+        aws: &function.aws,
+        scope: &settings.scope,
+        hold_back: settings.hold_back,
+        mode: settings.mode,
+        until: invocation.work_until(),
+    };
     let record = examiner.examine(&account).await;
     telemetry::account_record(&invocation.request_id, &record);
     match (&record.verdict, &record.failure) {
         (Verdict::Failed | Verdict::Unknown, Some(failure)) => after_failure(id, failure, receive_count),
-        (Verdict::Failed | Verdict::Unknown, None) => Disposition::Retry { after: wait(receive_count) },
+        (Verdict::Failed | Verdict::Unknown, None) => Disposition::Retry { after: runtime::wait_after(receive_count) },
         (Verdict::Clean | Verdict::Stripped | Verdict::CredentialsPresent | Verdict::NotCovered, _) => {
             Disposition::Acknowledge
         }
@@ -103,32 +108,10 @@ async fn examine(function: &Function, invocation: &Invocation, id: &AccountId, r
 
 fn after_failure(account: &AccountId, failure: &Failure, receive_count: u32) -> Disposition {
     match failure.cause.recovery() {
-        Recovery::Retry => Disposition::Retry { after: wait(receive_count) },
+        Recovery::Retry | Recovery::Wait => Disposition::Retry { after: runtime::wait_after(receive_count) },
         Recovery::Person => Disposition::SetAside(Rejection {
             error_type: "AccountNotExamined",
             message: format!("account {account}: {failure}; {}", failure.cause.remedy()),
         }),
-    }
-}
-
-/// How long to wait after the n-th try: most new accounts are ready within minutes, and with the 15 deliveries of the
-/// template's queue the last try comes more than an hour after the first.
-fn wait(receive_count: u32) -> Duration {
-    const FIRST: Duration = Duration::from_secs(30);
-    const LONGEST: Duration = Duration::from_mins(6);
-    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(receive_count.saturating_sub(1)));
-    doubled.min(LONGEST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tries_spread_over_more_than_an_hour() {
-        let waits: Vec<_> = (1..15).map(wait).collect();
-        let first: Vec<_> = waits.iter().take(5).map(Duration::as_secs).collect();
-        assert_eq!(first, [30, 60, 120, 240, 360]);
-        assert!(waits.iter().sum::<Duration>() >= Duration::from_hours(1), "{waits:?}");
     }
 }

@@ -1,25 +1,26 @@
-//! One invocation's share of an audit: check the organization, list, examine, report.
+//! One invocation's share of an audit: list, examine, look again, report.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::stream::StreamExt;
+use futures_util::stream::{self, StreamExt};
 use shared::config::Settings;
-use shared::domain::account::{Account, Organization};
-use shared::domain::failure::{Cause, Failure};
+use shared::domain::account::Account;
+use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::AccountId;
-use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VERSION, Totals};
+use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VERSION};
 use shared::domain::request::Selection;
-use shared::domain::scope::{NotCovered, is_within_any};
-use shared::domain::task::TaskPolicy;
-use shared::examine::{Examiner, no_path};
+use shared::domain::scope::{NotCovered, Undecided, is_within_any};
+use shared::examine::Examiner;
 use shared::runtime::{Function, Invocation};
 use shared::telemetry;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::listing::{self, Listed, ListingEnd};
-use crate::work::Work;
+use crate::readiness::{NotReady, check_organization};
+use crate::work::{Cursor, Work};
 
 /// The end of an invocation is kept free for the accounts that are being examined.
 const LAST_START: Duration = Duration::from_mins(2);
@@ -32,26 +33,20 @@ pub(crate) struct Share {
     pub(crate) rest: Option<Work>,
 }
 
-/// Why an audit cannot begin: one error for the whole organization, instead of one for each account.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotReady {
-    #[error("{0}; remedy: {remedy}", remedy = .0.cause.remedy())]
-    Organization(Failure),
-    #[error(
-        "`MANAGEMENT_ACCOUNT_ID` is {1}, but the management account of {organization} is {actual}: deploy the \
-         stack with `ManagementAccountId={actual}`",
-        organization = .0.id, actual = .0.management_account
-    )]
-    OtherManagementAccount(Organization, AccountId),
-    #[error("`{field}`: there is no organizational unit {unit} in the organization: {failure}")]
-    NoSuchUnit { field: &'static str, unit: String, failure: Failure },
-}
-
 /// Audits from the work's cursor on, until the accounts or the time are at their end.
-pub(crate) async fn audit(function: &Function, invocation: &Invocation, work: Work) -> Result<Share, NotReady> {
+pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work: Work) -> Result<Share, NotReady> {
     let organization = check_organization(function, &work).await?;
-    let last_start = invocation.deadline - LAST_START.min(invocation.time_allowed / 4);
-    let Examined { accounts, totals, end } = examine_all(function, &work, last_start).await;
+    let mut examined = examine_all(function, invocation, &work).await;
+    if is_cursor_refused(&work, &examined) {
+        warn!(run = work.run, "the cursor of the continuation is refused: from the beginning");
+        work = work.restarted();
+        examined = examine_all(function, invocation, &work).await;
+    }
+    let Examined { records, has_seen_management_account, end } = examined;
+    let mut totals = work.totals.clone();
+    for record in records.values() {
+        totals.add(record);
+    }
     let (completeness, cursor) = match end {
         ListingEnd::Complete => (Completeness::Complete, None),
         ListingEnd::OutOfTime(cursor) => (Completeness::Continues, Some(cursor)),
@@ -60,7 +55,8 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, work: Wo
             (Completeness::Broken { failure, remedy }, None)
         }
     };
-    let rest = cursor.map(|cursor| Work { cursor, totals: totals.clone(), ..work.clone() });
+    let rest =
+        cursor.map(|cursor| Work { cursor, has_seen_management_account, totals: totals.clone(), ..work.clone() });
     let report = AuditReport {
         schema_version: SCHEMA_VERSION,
         run: work.run,
@@ -72,7 +68,7 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, work: Wo
         selection: work.request.selection,
         completeness,
         totals,
-        accounts,
+        accounts: records.into_values().collect(),
         accounts_left_out: 0,
     };
     telemetry::audit_report(&report);
@@ -80,74 +76,93 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, work: Wo
 }
 
 struct Examined {
-    /// In the order of their ids.
-    accounts: Vec<AccountRecord>,
-    /// Earlier invocations included.
-    totals: Totals,
+    records: BTreeMap<AccountId, AccountRecord>,
+    has_seen_management_account: bool,
     end: ListingEnd,
 }
 
-/// Examines accounts while their pages still arrive, so many at once as the settings say. Each record is logged as soon
-/// as it is there: what was done is known even if the invocation ends before its report.
-async fn examine_all(function: &Function, work: &Work, last_start: Instant) -> Examined {
+/// AWS does not say how long a token of a list is valid.
+fn is_cursor_refused(work: &Work, examined: &Examined) -> bool {
+    let is_refused = matches!(&examined.end, ListingEnd::Failed(failure) if failure.cause == Cause::RejectedRequest);
+    is_refused && matches!(work.cursor, Cursor::Page(_)) && examined.records.is_empty()
+}
+
+/// Examines accounts while their pages still arrive, so many at once as the settings say, and once more those that could
+/// not be read for a cause that passes. Each record is logged as soon as it is there: what was done is known even if the
+/// invocation ends before its report.
+async fn examine_all(function: &Function, invocation: &Invocation, work: &Work) -> Examined {
     let Settings { scope, hold_back, concurrency, .. } = &function.settings;
-    let examiner = Examiner { aws: &function.aws, scope, hold_back: *hold_back, mode: work.request.mode };
+    let mode = work.request.mode;
+    let until = invocation.work_until();
+    let last_start = invocation.deadline - LAST_START.min(invocation.time_allowed / 4);
+    let examiner = Examiner { aws: &function.aws, scope, hold_back: *hold_back, mode, until };
     let outcomes = listing::accounts(&function.aws, work.cursor.clone(), last_start)
         .map(|listed| examine(&examiner, &work.request.selection, listed))
         .buffer_unordered(*concurrency);
     let mut outcomes = std::pin::pin!(outcomes);
-    // Until the listing says how it ended, all is still to be done.
-    let end = ListingEnd::OutOfTime(work.cursor.clone());
-    let mut all = Examined { accounts: Vec::new(), totals: work.totals.clone(), end };
+    let mut all = Examined {
+        records: BTreeMap::new(),
+        has_seen_management_account: work.has_seen_management_account,
+        // Until the listing says how it ended, all is still to be done.
+        end: ListingEnd::OutOfTime(work.cursor.clone()),
+    };
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Outcome::Record(record) => {
                 telemetry::account_record(&work.run, &record);
-                all.totals.add(&record);
-                all.accounts.push(*record);
+                all.has_seen_management_account |= record.account_id == scope.management_account;
+                all.records.insert(record.account_id.clone(), *record);
             }
-            Outcome::NotSelected => {}
+            Outcome::NotSelected(account) => {
+                all.has_seen_management_account |= account == scope.management_account;
+            }
             Outcome::End(end) => all.end = end,
         }
     }
-    all.accounts.sort_by(|one, other| one.account_id.cmp(&other.account_id));
+    if let (ListingEnd::Complete, false, Selection::Everything | Selection::OrganizationalUnits(_)) =
+        (&all.end, all.has_seen_management_account, &work.request.selection)
+    {
+        all.end = ListingEnd::Failed(not_the_whole_list());
+    }
+    if Instant::now() < last_start {
+        look_again(&examiner, work, *concurrency, &mut all.records).await;
+    }
     all
 }
 
-/// Looks at what every account depends on, so that a mistake there is said once, with the command that mends it.
-async fn check_organization(function: &Function, work: &Work) -> Result<Organization, NotReady> {
-    let aws = &function.aws;
-    let scope = &function.settings.scope;
-    let organization = aws.describe_organization().await.map_err(NotReady::Organization)?;
-    if organization.management_account != scope.management_account {
-        return Err(NotReady::OtherManagementAccount(organization, scope.management_account.clone()));
-    }
-    let feature = TaskPolicy::IamAuditRootUserCredentials.feature();
-    aws.require_feature(feature).await.map_err(NotReady::Organization)?;
-    let none = BTreeSet::new();
-    let requested = match &work.request.selection {
-        Selection::OrganizationalUnits(units) => units,
-        Selection::Everything | Selection::Accounts(_) => &none,
+/// Every organization has its management account: a list without it is not the whole list.
+fn not_the_whole_list() -> Failure {
+    let message = "the list of accounts ended without the management account";
+    Failure::observed(Cause::UnreadableAnswer, "organizations:ListAccounts", message)
+}
+
+/// Examines once more what could not be read, unless something was changed there: that record must not be replaced.
+async fn look_again(
+    examiner: &Examiner<'_>,
+    work: &Work,
+    concurrency: usize,
+    records: &mut BTreeMap<AccountId, AccountRecord>,
+) {
+    let is_worth_it = |record: &&AccountRecord| {
+        let is_passing = record.failure.as_ref().is_some_and(|failure| failure.cause.recovery() == Recovery::Retry);
+        is_passing && record.attempted.is_empty() && record.removed.is_empty()
     };
-    for (field, units) in [("organizationalUnits", requested), ("ORGANIZATIONAL_UNIT_IDS", &scope.organizational_units)]
-    {
-        for unit in units {
-            match aws.describe_organizational_unit(unit).await {
-                Ok(()) => {}
-                Err(failure) if failure.cause == Cause::OrganizationalUnitNotFound => {
-                    return Err(NotReady::NoSuchUnit { field, unit: unit.to_string(), failure });
-                }
-                Err(failure) => return Err(NotReady::Organization(failure)),
-            }
+    let again: Vec<_> = records.values().filter(is_worth_it).map(|record| record.account_id.clone()).collect();
+    let outcomes = stream::iter(again).map(|id| examine_named(examiner, id)).buffer_unordered(concurrency);
+    let mut outcomes = std::pin::pin!(outcomes);
+    while let Some(mut record) = outcomes.next().await {
+        telemetry::account_record(&work.run, &record);
+        if let Some(earlier) = records.remove(&record.account_id) {
+            record.sessions.splice(0..0, earlier.sessions);
         }
+        records.insert(record.account_id.clone(), record);
     }
-    Ok(organization)
 }
 
 enum Outcome {
     Record(Box<AccountRecord>),
     /// An account that the request does not ask for.
-    NotSelected,
+    NotSelected(AccountId),
     End(ListingEnd),
 }
 
@@ -157,8 +172,8 @@ async fn examine(examiner: &Examiner<'_>, selection: &Selection, listed: Listed)
         Listed::Named(id) => examine_named(examiner, id).await,
         Listed::Account(account) => match is_selected(selection, &account) {
             Some(true) => examiner.examine(&account).await,
-            Some(false) => return Outcome::NotSelected,
-            None => AccountRecord::unknown(account.id.clone(), no_path()).named(&account.name),
+            Some(false) => return Outcome::NotSelected(account.id),
+            None => AccountRecord::undecided(account.id, &Undecided::Path).named(&account.name),
         },
     };
     Outcome::Record(Box::new(record))

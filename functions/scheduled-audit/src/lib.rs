@@ -6,24 +6,21 @@
 
 mod audit;
 mod listing;
+mod readiness;
 mod work;
-
-use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use serde_json::Value;
 use shared::aws::queue::Rejection;
 use shared::domain::failure::{Failure, Recovery};
-use shared::domain::record::{AuditReport, Completeness, Verdict};
+use shared::domain::record::{AccountRecord, AuditReport, Completeness, Verdict};
 use shared::runtime::{self, Disposition, Function, FunctionError, Invocation};
 use time::OffsetDateTime;
 use tracing::{error, info};
 
-use crate::audit::{NotReady, Share, audit};
+use crate::audit::{Share, audit};
+use crate::readiness::NotReady;
 use crate::work::Work;
-
-/// The wait after a failure that may pass by itself.
-const RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// An answer of Lambda has at most 6 MB
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
@@ -32,7 +29,7 @@ const LONGEST_ANSWER: usize = 5_000_000;
 pub async fn handle(function: Function, invocation: Invocation) -> Result<Value, FunctionError> {
     let Some(messages) = runtime::messages(&invocation.payload) else {
         let report = run(&function, &invocation, &invocation.payload).await?;
-        return Ok(answer(report));
+        return answer(report);
     };
     let mut response = SqsBatchResponse::default();
     for message in messages? {
@@ -63,7 +60,7 @@ async fn decide(function: &Function, invocation: &Invocation, message: &SqsMessa
         Err(AuditError::Rejected(rejection)) => Disposition::SetAside(rejection),
         Err(AuditError::Retryable(rejection)) => {
             error!(error_type = rejection.error_type, error = rejection.message, "comes again");
-            Disposition::Retry { after: RETRY_AFTER }
+            Disposition::Retry { after: runtime::wait_after(runtime::receive_count(message)) }
         }
     }
 }
@@ -88,12 +85,14 @@ async fn run(function: &Function, invocation: &Invocation, body: &Value) -> Resu
 fn not_ready(error: NotReady) -> AuditError {
     let message = error.to_string();
     match error {
-        NotReady::Organization(failure) if failure.cause.recovery() == Recovery::Retry => {
+        NotReady::Organization(failure) if failure.cause.recovery() != Recovery::Person => {
             AuditError::Retryable(Rejection { error_type: "OrganizationNotRead", message })
         }
         NotReady::Organization(_) => reject("OrganizationNotReady", message),
-        NotReady::OtherManagementAccount { .. } => reject("InvalidSettings", message),
-        NotReady::NoSuchUnit { .. } => reject("InvalidRequest", message),
+        NotReady::OtherManagementAccount { .. } | NotReady::NoSuchConfiguredUnit { .. } => {
+            reject("InvalidSettings", message)
+        }
+        NotReady::NoSuchRequestedUnit { .. } => reject("InvalidRequest", message),
     }
 }
 
@@ -104,7 +103,7 @@ fn reject(error_type: &'static str, message: String) -> AuditError {
 fn after(error_type: &'static str, failure: &Failure) -> AuditError {
     let rejection = Rejection { error_type, message: format!("{failure}; remedy: {}", failure.cause.remedy()) };
     match failure.cause.recovery() {
-        Recovery::Retry => AuditError::Retryable(rejection),
+        Recovery::Retry | Recovery::Wait => AuditError::Retryable(rejection),
         Recovery::Person => AuditError::Rejected(rejection),
     }
 }
@@ -116,14 +115,20 @@ impl From<AuditError> for FunctionError {
     }
 }
 
-/// The report as Lambda can return it: without clean accounts if it would be too long. All of them are in the log.
-fn answer(mut report: AuditReport) -> Value {
-    let value = serde_json::to_value(&report).unwrap_or_default();
-    if value.to_string().len() <= LONGEST_ANSWER {
-        return value;
-    }
+/// The report as Lambda can return it: if it would be too long, without clean accounts, and if need be without any. All
+/// of them are in the log.
+fn answer(mut report: AuditReport) -> Result<Value, FunctionError> {
     let all = report.accounts.len();
-    report.accounts.retain(|record| record.verdict != Verdict::Clean);
-    report.accounts_left_out = u64::try_from(all - report.accounts.len()).unwrap_or(u64::MAX);
-    serde_json::to_value(&report).unwrap_or_default()
+    let leave_out: [fn(&AccountRecord) -> bool; 3] = [|_| false, |record| record.verdict == Verdict::Clean, |_| true];
+    let mut answer = Value::Null;
+    for is_left_out in leave_out {
+        report.accounts.retain(|record| !is_left_out(record));
+        report.accounts_left_out = u64::try_from(all - report.accounts.len()).unwrap_or(u64::MAX);
+        answer = serde_json::to_value(&report)
+            .map_err(|error| FunctionError { error_type: "UnwritableResponse", message: error.to_string() })?;
+        if answer.to_string().len() <= LONGEST_ANSWER {
+            break;
+        }
+    }
+    Ok(answer)
 }

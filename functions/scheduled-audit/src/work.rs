@@ -19,6 +19,8 @@ pub(crate) struct Work {
     pub(crate) started: OffsetDateTime,
     pub(crate) request: AuditRequest,
     pub(crate) cursor: Cursor,
+    /// Whether the management account was among the accounts listed so far: a whole list has it.
+    pub(crate) has_seen_management_account: bool,
     /// Over the earlier invocations.
     pub(crate) totals: Totals,
 }
@@ -36,9 +38,12 @@ impl Work {
     /// Reads a request, or a continuation that `message` wrote.
     pub(crate) fn parse(body: &Value, deployed: Mode, run: &str, now: OffsetDateTime) -> Result<Self, InvalidRequest> {
         if let Some(continuation) = body.get("continuation") {
-            let mut work: Self = serde_json::from_value(continuation.clone()).map_err(|error| {
-                InvalidRequest::Malformed { field: "continuation".to_owned(), problem: error.to_string() }
-            })?;
+            let malformed = |problem: String| InvalidRequest::Malformed { field: "continuation".to_owned(), problem };
+            if body.as_object().is_some_and(|fields| fields.len() > 1) {
+                return Err(malformed("it goes with no other field".to_owned()));
+            }
+            let mut work: Self =
+                serde_json::from_value(continuation.clone()).map_err(|error| malformed(error.to_string()))?;
             // The stack may have been deployed anew since, in a stricter mode.
             work.request.mode = work.request.mode.min(deployed);
             return Ok(work);
@@ -48,7 +53,19 @@ impl Work {
             Selection::Everything | Selection::OrganizationalUnits(_) => Cursor::FirstPage,
             Selection::Accounts(accounts) => Cursor::Accounts(accounts.clone()),
         };
-        Ok(Self { run: run.to_owned(), started: now, request, cursor, totals: Totals::default() })
+        Ok(Self {
+            run: run.to_owned(),
+            started: now,
+            request,
+            cursor,
+            has_seen_management_account: false,
+            totals: Totals::default(),
+        })
+    }
+
+    /// The same work from the beginning of the list.
+    pub(crate) fn restarted(self) -> Self {
+        Self { cursor: Cursor::FirstPage, has_seen_management_account: false, totals: Totals::default(), ..self }
     }
 
     /// The message that has the next invocation go on.
@@ -81,7 +98,9 @@ mod tests {
 
     #[test]
     fn a_continuation_that_cannot_be_read_is_refused() {
-        let error = Work::parse(&json!({"continuation": {"run": 1}}), Mode::Audit, "run", NOW).unwrap_err();
-        assert!(error.to_string().starts_with("`continuation`"), "{error}");
+        for body in [json!({"continuation": {"run": 1}}), json!({"continuation": {}, "everything": true})] {
+            let error = Work::parse(&body, Mode::Audit, "run", NOW).unwrap_err();
+            assert!(error.to_string().starts_with("`continuation`"), "{error}");
+        }
     }
 }

@@ -112,9 +112,12 @@ impl<T: ReadsCredentials> RootSession<T> {
         let answer = call.config_override(self.sign()).send().await.map_err(failed(OPERATION))?;
         let last_used =
             answer.access_key_last_used.ok_or_else(|| unreadable(OPERATION, "no `AccessKeyLastUsed` in the answer"))?;
-        let last_used = match date(last_used.last_used_date.as_ref()) {
-            Some(at) => LastUsed::Used { at, service: last_used.service_name, region: last_used.region },
-            None => LastUsed::Never,
+        // A key that was created a moment ago may be in use before its first use is shown. It is deleted all the same: an
+        // intruder's key looks just like it.
+        let last_used = match (&last_used.last_used_date, date(last_used.last_used_date.as_ref())) {
+            (None, _) => LastUsed::Never,
+            (Some(_), Some(at)) => LastUsed::Used { at, service: last_used.service_name, region: last_used.region },
+            (Some(_), None) => return Err(unreadable(OPERATION, "`LastUsedDate` is not a date")),
         };
         Ok(AccessKey { id, status, created: date(key.create_date.as_ref()), last_used })
     }

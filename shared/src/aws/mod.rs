@@ -9,6 +9,7 @@ pub mod root_session;
 
 mod api_failure;
 mod audit;
+mod complete_lists;
 mod http;
 mod strip;
 
@@ -23,6 +24,10 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use time::OffsetDateTime;
 
 use crate::config::Tuning;
+
+/// An account that needs longer than a few tries needs minutes, as AWS says of `EntityTemporarilyUnmodifiable`. The next
+/// run has them; here the other accounts wait.
+const MOST_ATTEMPTS_IN_AN_ACCOUNT: u32 = 4;
 
 /// The clients of the AWS APIs that Unroot calls, over one HTTP connection pool.
 #[derive(Clone, Debug)]
@@ -63,11 +68,12 @@ impl Aws {
         // IAM's limits are those of the member: a throttle in one account must not slow down the others, as it would in
         // adaptive mode.
         let in_each_account = RetryConfig::standard()
-            .with_max_attempts(retries.max_attempts())
+            .with_max_attempts(retries.max_attempts().min(MOST_ATTEMPTS_IN_AN_ACCOUNT))
             .with_initial_backoff(tuning.retry_backoff);
         let iam = aws_sdk_iam::config::Builder::from(&config)
             .retry_config(in_each_account)
-            .retry_partition(unrationed("iam"));
+            .retry_partition(unrationed("iam"))
+            .interceptor(complete_lists::CompleteLists);
         Self {
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             iam: aws_sdk_iam::Client::from_conf(strip::with_conflicts_retried(iam).build()),

@@ -54,8 +54,9 @@ impl Aws {
         const OPERATION: &str = "organizations:ListAccounts";
         let call = self.organizations.list_accounts().set_next_token(token.map(str::to_owned));
         let answer = call.send().await.map_err(failed(OPERATION))?;
-        let accounts = answer.accounts().iter().map(|written| account(OPERATION, written));
-        Ok(AccountPage { accounts: accounts.collect::<Result<_, _>>()?, next: answer.next_token.clone() })
+        let accounts = answer.accounts.ok_or_else(|| unreadable(OPERATION, "no `Accounts` in the answer"))?;
+        let accounts = accounts.iter().map(|written| account(OPERATION, written));
+        Ok(AccountPage { accounts: accounts.collect::<Result<_, _>>()?, next: answer.next_token })
     }
 
     /// Fails with `AccountNotFound` for an account that is not, or not yet, in the organization.

@@ -44,8 +44,12 @@ impl Aws {
     }
 }
 
-/// `None` where SQS would refuse the value: it may not be empty.
+/// A text that SQS takes as an attribute: not empty, without control characters, and short beside the message
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
 fn text_attribute(value: &str) -> Option<MessageAttributeValue> {
-    let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
+    const LONGEST: usize = 2_000;
+    let printable = value.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let value: String = printable.take(LONGEST).collect();
+    let attribute = MessageAttributeValue::builder().data_type("String").string_value(&value);
     (!value.is_empty()).then(|| attribute.build().ok()).flatten()
 }

@@ -56,13 +56,13 @@ impl RootSession<Delete> {
 
     async fn attempt(&self, step: DeletionStep, attempted: &mut Vec<DeletionStep>, failure: &mut Option<Failure>) {
         match self.delete(&step).await {
-            Ok(()) => info!(account = %self.account(), ?step, "deleted"),
+            Ok(()) => info!(account = %self.account(), %step, "deleted"),
             // Somebody was faster, or an earlier try did it and its answer was lost: the reading will tell.
             Err(absent) if absent.cause == Cause::AlreadyAbsent => {
-                info!(account = %self.account(), ?step, "already absent");
+                info!(account = %self.account(), %step, "already absent");
             }
             Err(error) => {
-                warn!(account = %self.account(), ?step, %error, "could not delete");
+                warn!(account = %self.account(), %step, %error, "could not delete");
                 failure.get_or_insert(error);
             }
         }

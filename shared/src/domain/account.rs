@@ -26,8 +26,8 @@ pub enum AccountState {
     Suspended,
     PendingClosure,
     Closed,
-    /// A state that AWS has added since, or none at all: never treated as active.
-    Other(String),
+    /// A state that AWS has added since, or none at all: it decides nothing.
+    Unrecognized(String),
 }
 
 /// The organizational units from the root down to an account; empty for an account directly under the root.
@@ -74,7 +74,7 @@ impl AccountState {
             Self::Suspended => "SUSPENDED",
             Self::PendingClosure => "PENDING_CLOSURE",
             Self::Closed => "CLOSED",
-            Self::Other(state) => state,
+            Self::Unrecognized(state) => state,
         }
     }
 }
@@ -87,7 +87,7 @@ impl From<&str> for AccountState {
             "SUSPENDED" => Self::Suspended,
             "PENDING_CLOSURE" => Self::PendingClosure,
             "CLOSED" => Self::Closed,
-            other => Self::Other(other.to_owned()),
+            other => Self::Unrecognized(other.to_owned()),
         }
     }
 }

@@ -97,6 +97,8 @@ pub enum Cause {
     ContradictoryAnswers,
     /// What was deleted is still shown when read again.
     StillPresent,
+    /// The invocation ended before the account was done.
+    OutOfTime,
     /// An error code that is not known.
     Unrecognized,
 }
@@ -104,8 +106,10 @@ pub enum Cause {
 /// What can help after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// The same again, later.
+    /// The same again, at once or soon.
     Retry,
+    /// The same again, after minutes.
+    Wait,
     /// The same again, but only once a person has changed something.
     Person,
 }
@@ -290,27 +294,29 @@ impl Cause {
                 "none if it happens once, the next run tries again; if it persists look whether something creates the \
                  credentials anew"
             }
+            Self::OutOfTime => "none: the next run tries again; look at the log of the function if it persists",
             Self::Unrecognized => "look up the code and the message in the AWS documentation",
         }
     }
 
     pub fn recovery(self) -> Recovery {
         match self {
-            // AWS takes minutes to spread an authorization, and flaps meanwhile
-            // (recorded as `assume_after_delegate_deregistered`).
-            Self::AssumeRootNotAuthorized
-            | Self::AccountNotFound
-            | Self::AccountNotReady
-            | Self::SessionExpired
+            Self::SessionExpired
             | Self::CredentialsRejected
             | Self::Throttled
             | Self::Transient
-            | Self::Conflict
             | Self::AlreadyAbsent
             | Self::AlreadyPresent
             | Self::ContradictoryAnswers
             | Self::UnreadableAnswer
             | Self::StillPresent => Recovery::Retry,
+            // AWS takes minutes to spread an authorization, and flaps meanwhile
+            // (recorded as `assume_after_delegate_deregistered`).
+            Self::AssumeRootNotAuthorized
+            | Self::AccountNotFound
+            | Self::AccountNotReady
+            | Self::Conflict
+            | Self::OutOfTime => Recovery::Wait,
             Self::RootCredentialsManagementDisabled
             | Self::RootSessionsDisabled
             | Self::TrustedAccessDisabled

@@ -1,5 +1,7 @@
 //! What would be deleted, in which order, and what is held back: a value that acting on needs, and nothing else.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,8 +24,8 @@ pub enum DeletionStep {
 /// The deletions that strip a root user, in the order of AWS's own guide
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_root-user-privileged-task.html>).
 ///
-// INVARIANT (mfa last): `mfa_devices` is empty if anything is held back, and is applied only after everything in
-// `sign_in` is read to be gone. A crash half-way leaves no password without its MFA.
+/// INVARIANT (mfa last): `mfa_devices` is empty if anything is held back, and is applied only after everything in
+/// `sign_in` is read to be gone. A crash half-way leaves no password without its MFA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletionPlan {
     sign_in: Vec<DeletionStep>,
@@ -62,16 +64,23 @@ pub struct HoldBack {
 impl DeletionPlan {
     /// Decides what to delete. An inactive key is never held back: nothing can be using it.
     pub fn new(found: &RootCredentials, hold_back: HoldBack, now: OffsetDateTime) -> Self {
-        let in_use = |step: &DeletionStep| {
-            let key = found.access_keys.iter().find(|key| DeletionStep::DeleteAccessKey(key.id.clone()) == *step)?;
-            recent_use(key, hold_back, now)
-        };
+        let in_use: BTreeMap<_, _> =
+            found.access_keys.iter().filter_map(|key| Some((&key.id, recent_use(key, hold_back, now)?))).collect();
         let mut plan = Self { sign_in: Vec::new(), mfa_devices: Vec::new(), held_back: Vec::new() };
         for step in found.deletions() {
-            match (in_use(&step), step) {
-                (Some(reason), step) => plan.held_back.push(HeldBack { step, reason }),
-                (None, DeletionStep::DeactivateMfaDevice(serial_number)) => plan.mfa_devices.push(serial_number),
-                (None, step) => plan.sign_in.push(step),
+            match step {
+                DeletionStep::DeactivateMfaDevice(serial_number) => plan.mfa_devices.push(serial_number),
+                DeletionStep::DeleteAccessKey(id) if in_use.contains_key(&id) => {
+                    plan.held_back.extend(
+                        in_use
+                            .get(&id)
+                            .cloned()
+                            .map(|reason| HeldBack { step: DeletionStep::DeleteAccessKey(id.clone()), reason }),
+                    );
+                }
+                step @ (DeletionStep::DeleteLoginProfile
+                | DeletionStep::DeleteAccessKey(_)
+                | DeletionStep::DeleteSigningCertificate(_)) => plan.sign_in.push(step),
             }
         }
         if !plan.held_back.is_empty() {
@@ -103,6 +112,17 @@ impl DeletionPlan {
     /// Whether there is nothing to delete.
     pub fn is_empty(&self) -> bool {
         self.sign_in.is_empty() && self.mfa_devices.is_empty()
+    }
+}
+
+impl fmt::Display for DeletionStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeleteLoginProfile => f.write_str("DeleteLoginProfile"),
+            Self::DeleteAccessKey(id) => write!(f, "DeleteAccessKey {id}"),
+            Self::DeleteSigningCertificate(id) => write!(f, "DeleteSigningCertificate {id}"),
+            Self::DeactivateMfaDevice(serial_number) => write!(f, "DeactivateMFADevice {serial_number}"),
+        }
     }
 }
 

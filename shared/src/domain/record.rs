@@ -11,7 +11,7 @@ use super::failure::{Cause, Failure};
 use super::id::{AccountId, OrganizationId};
 use super::plan::{DeletionStep, HeldBack};
 use super::request::{Mode, Selection};
-use super::scope::NotCovered;
+use super::scope::{NotCovered, Undecided};
 use super::task::TaskPolicy;
 
 pub const SCHEMA_VERSION: u32 = 1;
@@ -98,7 +98,7 @@ pub struct AuditReport {
     pub accounts_left_out: u64,
 }
 
-/// Whether the audit saw all that it was asked to see.
+/// Whether the audit got to the end of its list of accounts. What it saw of each is in the totals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all_fields = "camelCase")]
 pub enum Completeness {
@@ -161,6 +161,13 @@ impl AccountRecord {
     /// The account could not be read: never `Clean`.
     pub fn unknown(account_id: AccountId, failure: Failure) -> Self {
         Self::new(account_id, Verdict::Unknown).with_failure(failure)
+    }
+
+    /// AWS has not said what decides: never `NotCovered`.
+    pub fn undecided(account_id: AccountId, undecided: &Undecided) -> Self {
+        let failure =
+            Failure::observed(Cause::UnreadableAnswer, "the description of the account", undecided.to_string());
+        Self::unknown(account_id, failure)
     }
 
     #[must_use]

@@ -40,6 +40,8 @@ pub struct AuditRequest {
 pub enum InvalidRequest {
     #[error("`{field}` in the request: {problem}")]
     Malformed { field: String, problem: String },
+    #[error("the request is not a JSON object, such as {{\"everything\": true}}")]
+    NotAnObject,
     #[error("the request names nothing: set one of `everything`: true, `organizationalUnits` or `accounts`")]
     Empty,
     #[error("the request contradicts itself: set only one of `everything`, `organizationalUnits` and `accounts`")]
@@ -75,6 +77,9 @@ pub struct InvalidMode(String);
 impl AuditRequest {
     /// Reads a request and holds it against the mode that the function is deployed in.
     pub fn parse(request: &serde_json::Value, deployed: Mode) -> Result<Self, InvalidRequest> {
+        if !request.is_object() {
+            return Err(InvalidRequest::NotAnObject);
+        }
         let written: WrittenRequest = serde_path_to_error::deserialize(request).map_err(|error| {
             InvalidRequest::Malformed { field: error.path().to_string(), problem: error.into_inner().to_string() }
         })?;
@@ -155,7 +160,9 @@ mod tests {
                 "unknown variant `Destroy`, expected `Audit` or `Enforce`",
             ),
             (json!({"everything": true, "dryRun": true}), "unknown field `dryRun`"),
-            (json!("everything"), "expected struct"),
+            (json!("everything"), "the request is not a JSON object"),
+            (json!([true, null, null, null]), "the request is not a JSON object"),
+            (json!(null), "the request is not a JSON object"),
         ] {
             let error = AuditRequest::parse(&request, Mode::Enforce).unwrap_err().to_string();
             assert!(error.contains(expected), "{request}: {error}");

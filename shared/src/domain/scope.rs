@@ -28,8 +28,17 @@ pub struct CoveredAccount(AccountId);
 pub enum Coverage {
     Covered(CoveredAccount),
     NotCovered(NotCovered),
-    /// It depends on where the account lies, and that is not known.
-    PathNeeded,
+    /// What decides is not known, so nothing is done and nothing is claimed.
+    Undecided(Undecided),
+}
+
+/// What AWS did not say of an account, or not in words that are known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    #[error("where the account lies is not known: no readable `Paths` in the answer")]
+    Path,
+    #[error("the state of the account is `{0}`, which is not known")]
+    State(String),
 }
 
 /// Why an account is left alone.
@@ -56,13 +65,18 @@ impl Scope {
         if self.exempt_accounts.contains(&account.id) {
             return Coverage::NotCovered(NotCovered::Exempt);
         }
-        if account.state != AccountState::Active {
-            return Coverage::NotCovered(NotCovered::NotActive(account.state.clone()));
+        match &account.state {
+            AccountState::Active => {}
+            AccountState::Unrecognized(state) => return Coverage::Undecided(Undecided::State(state.clone())),
+            state @ (AccountState::PendingActivation
+            | AccountState::Suspended
+            | AccountState::PendingClosure
+            | AccountState::Closed) => return Coverage::NotCovered(NotCovered::NotActive(state.clone())),
         }
         match is_within_any(account, &self.organizational_units) {
             Some(true) => Coverage::Covered(CoveredAccount(account.id.clone())),
             Some(false) => Coverage::NotCovered(NotCovered::OutsideOrganizationalUnits),
-            None => Coverage::PathNeeded,
+            None => Coverage::Undecided(Undecided::Path),
         }
     }
 }
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn hands_off() {
-        use AccountState::{Active, Closed, Other, PendingActivation, PendingClosure, Suspended};
+        use AccountState::{Active, Closed, PendingActivation, PendingClosure, Suspended};
         let inside = "ou-a1b2-inside01";
         for (account, expected) in [
             (account("444455556666", Active, Some(inside)), None),
@@ -114,10 +128,6 @@ mod tests {
             (account("444455556666", PendingActivation, Some(inside)), Some(NotCovered::NotActive(PendingActivation))),
             (account("444455556666", PendingClosure, Some(inside)), Some(NotCovered::NotActive(PendingClosure))),
             (account("444455556666", Closed, Some(inside)), Some(NotCovered::NotActive(Closed))),
-            (
-                account("444455556666", Other("NEW".into()), Some(inside)),
-                Some(NotCovered::NotActive(Other("NEW".into()))),
-            ),
         ] {
             let not_covered = match scope(&[inside]).cover(&account) {
                 Coverage::Covered(covered) => {
@@ -125,7 +135,7 @@ mod tests {
                     None
                 }
                 Coverage::NotCovered(reason) => Some(reason),
-                Coverage::PathNeeded => panic!("the path is known"),
+                Coverage::Undecided(undecided) => panic!("{undecided}"),
             };
             assert_eq!(not_covered, expected, "{account:?}");
         }
@@ -134,7 +144,15 @@ mod tests {
     #[test]
     fn an_unknown_path_decides_nothing_unless_no_unit_is_chosen() {
         let account = account("444455556666", AccountState::Active, None);
-        assert_eq!(scope(&["ou-a1b2-inside01"]).cover(&account), Coverage::PathNeeded);
+        assert_eq!(scope(&["ou-a1b2-inside01"]).cover(&account), Coverage::Undecided(Undecided::Path));
         assert!(matches!(scope(&[]).cover(&account), Coverage::Covered(_)));
+    }
+
+    #[test]
+    fn a_state_that_is_not_known_decides_nothing() {
+        for state in ["", "HIBERNATING"] {
+            let coverage = scope(&[]).cover(&account("444455556666", AccountState::from(state), None));
+            assert_eq!(coverage, Coverage::Undecided(Undecided::State(state.to_owned())));
+        }
     }
 }

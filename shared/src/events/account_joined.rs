@@ -31,8 +31,10 @@ pub enum MalformedEvent {
 
 /// Reads the event in the body of a message.
 pub fn parse(body: &str, management_account: &AccountId) -> Result<Announcement, MalformedEvent> {
-    let event: EventBridgeEvent<Value> =
-        serde_json::from_str(body).map_err(|error| MalformedEvent::NotAnEvent(error.to_string()))?;
+    let not_an_event = |error: serde_json::Error| MalformedEvent::NotAnEvent(error.to_string());
+    // First as an object: serde would also take a list of the fields' values.
+    let fields: Map<String, Value> = serde_json::from_str(body).map_err(not_an_event)?;
+    let event: EventBridgeEvent<Value> = serde_json::from_value(fields.into()).map_err(not_an_event)?;
     let name = event.detail.get("eventName").and_then(Value::as_str).unwrap_or_default();
     let details = Details { detail: &event.detail, management_account };
     let read = match (event.source.as_str(), name) {
@@ -73,13 +75,16 @@ impl Details<'_> {
         let field = format!("detail.serviceEventDetails.{status}");
         let status = self.detail.get("serviceEventDetails").and_then(|details| details.get(status));
         let status = status.ok_or_else(|| missing(&field))?;
+        let value = account_id.iter().try_fold(status, |value, key| value.get(key));
+        let joined = || {
+            let field = format!("{field}.{}", account_id.join("."));
+            let account = self.account_id(value.ok_or_else(|| missing(&field))?, &field)?;
+            Ok(Announcement::Joined { account, event_name })
+        };
         match status.get("state").and_then(Value::as_str) {
-            Some("SUCCEEDED") => {
-                let value = account_id.iter().try_fold(status, |value, key| value.get(key));
-                let field = format!("{field}.{}", account_id.join("."));
-                let account = self.account_id(value.ok_or_else(|| missing(&field))?, &field)?;
-                Ok(Announcement::Joined { account, event_name })
-            }
+            Some("SUCCEEDED") => joined(),
+            // Enrolling an account in Control Tower can fail for one that is there.
+            Some("FAILED") if value.is_some_and(|value| !value.is_null()) => joined(),
             Some("FAILED") => {
                 let reason = status.get("failureReason").or_else(|| status.get("message"));
                 let reason = reason.and_then(Value::as_str).unwrap_or("no reason given").to_owned();
@@ -111,11 +116,13 @@ impl Details<'_> {
         }
         candidates.sort();
         candidates.dedup();
+        let is_management_account = candidates.contains(self.management_account);
         candidates.retain(|id| id != self.management_account);
         let problem = match candidates.as_slice() {
             [account] => {
                 return Ok(Announcement::Joined { account: account.clone(), event_name: "AccountJoinedOrganization" });
             }
+            [] if is_management_account => "the management account itself".to_owned(),
             [] => "no id of the account that joined (looked for `accountId`)".to_owned(),
             several => {
                 let several: Vec<_> = several.iter().map(AccountId::as_str).collect();
@@ -210,8 +217,18 @@ mod tests {
         let reason = "EMAIL_ALREADY_EXISTS".to_owned();
         let expected = Announcement::NotCreated { event_name: "CreateAccountResult", reason };
         assert_eq!(read(sample!("organizations-create-account-result-failed")), Ok(expected));
-        let failed = read(sample!("controltower-create-managed-account-failed")).unwrap();
+        let failed = changed(sample!("controltower-create-managed-account-failed"), |event| {
+            event["detail"]["serviceEventDetails"]["createManagedAccountStatus"]["account"] = json!(null);
+        });
+        let failed = read(&failed).unwrap();
         assert!(matches!(failed, Announcement::NotCreated { event_name: "CreateManagedAccount", .. }), "{failed:?}");
+    }
+
+    /// Control Tower could not manage it, but the account is there.
+    #[test]
+    fn an_account_that_control_tower_failed_to_manage_is_looked_at() {
+        let failed = read(sample!("controltower-create-managed-account-failed"));
+        assert_eq!(failed, Ok(joined("CreateManagedAccount", "444455556666")));
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! A guard under the list calls: an answer that has no list is an error, not an empty list.
+//!
+//! The SDK fills in a required list that is missing with an empty one (`*_correct_errors`), after which nobody can tell
+//! the two apart. AWS writes an empty list as an empty element (recorded as `root_list_access_keys_none` and its like).
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::AfterDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::Metadata;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+
+#[derive(Debug)]
+pub(super) struct CompleteLists;
+
+/// The list that the answer of an operation must have.
+fn list_of(operation: &str) -> Option<&'static str> {
+    match operation {
+        "ListAccessKeys" => Some("<AccessKeyMetadata"),
+        "ListSigningCertificates" => Some("<Certificates"),
+        "ListMFADevices" => Some("<MFADevices"),
+        _ => None,
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for CompleteLists {
+    fn name(&self) -> &'static str {
+        "CompleteLists"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let Some(list) = config.load::<Metadata>().and_then(|metadata| list_of(metadata.name())) else {
+            return Ok(());
+        };
+        let is_there = |body: &[u8]| body.windows(list.len()).any(|window| window == list.as_bytes());
+        let response = context.response();
+        if response.status().is_success() && !response.body().bytes().is_some_and(is_there) {
+            return Err(format!("no `{list}>` in the answer").into());
+        }
+        Ok(())
+    }
+}

@@ -1,6 +1,5 @@
 //! What would be deleted, in which order, and what is held back: a value that acting on needs, and nothing else.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -64,25 +63,19 @@ pub struct HoldBack {
 impl DeletionPlan {
     /// Decides what to delete. An inactive key is never held back: nothing can be using it.
     pub fn new(found: &RootCredentials, hold_back: HoldBack, now: OffsetDateTime) -> Self {
-        let in_use: BTreeMap<_, _> =
-            found.access_keys.iter().filter_map(|key| Some((&key.id, recent_use(key, hold_back, now)?))).collect();
         let mut plan = Self { sign_in: Vec::new(), mfa_devices: Vec::new(), held_back: Vec::new() };
-        for step in found.deletions() {
-            match step {
-                DeletionStep::DeactivateMfaDevice(serial_number) => plan.mfa_devices.push(serial_number),
-                DeletionStep::DeleteAccessKey(id) if in_use.contains_key(&id) => {
-                    plan.held_back.extend(
-                        in_use
-                            .get(&id)
-                            .cloned()
-                            .map(|reason| HeldBack { step: DeletionStep::DeleteAccessKey(id.clone()), reason }),
-                    );
-                }
-                step @ (DeletionStep::DeleteLoginProfile
-                | DeletionStep::DeleteAccessKey(_)
-                | DeletionStep::DeleteSigningCertificate(_)) => plan.sign_in.push(step),
+        plan.sign_in.extend(found.login_profile.iter().map(|_| DeletionStep::DeleteLoginProfile));
+        for key in &found.access_keys {
+            let step = DeletionStep::DeleteAccessKey(key.id.clone());
+            match recent_use(key, hold_back, now) {
+                Some(reason) => plan.held_back.push(HeldBack { step, reason }),
+                None => plan.sign_in.push(step),
             }
         }
+        for certificate in &found.signing_certificates {
+            plan.sign_in.push(DeletionStep::DeleteSigningCertificate(certificate.id.clone()));
+        }
+        plan.mfa_devices.extend(found.mfa_devices.iter().map(|device| device.serial_number.clone()));
         if !plan.held_back.is_empty() {
             plan.held_back.extend(plan.mfa_devices.drain(..).map(HeldBack::protecting));
         }

@@ -1,31 +1,39 @@
 //! Every kind of fault at every call of a run: the promises hold there, and without the fault the next run converges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize as _;
+use serde_json::Value;
+use shared::domain::record::{AccountRecord, Verdict};
 use simulator::aws::{CallRecord, Fault, FaultKind, NewAccount};
 use simulator::deployment::Options;
-use simulator::organization::{Organization, RootCredentials};
+use simulator::organization::{AccountId, Organization, RootCredentials};
 
 use crate::stage::{
     ACCOUNT_JOINED, AUDIT, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization, organization_with,
 };
 
 /// The faults in which AWS answers, though not as it should.
-const ERRORS: [FaultKind; 7] = [
-    FaultKind::Throttle,
-    FaultKind::Error500,
-    FaultKind::Error503,
-    FaultKind::Denied,
-    FaultKind::ScpDenied,
-    FaultKind::Stale(2),
-    FaultKind::Conflict,
-];
+const ERRORS: [FaultKind; 5] =
+    [FaultKind::Throttle, FaultKind::Error500, FaultKind::Denied, FaultKind::Stale(2), FaultKind::Conflict];
+
+/// At a single call these tell nothing that `Error500` and `Denied` do not.
+const OTHER_ERRORS: [FaultKind; 2] = [FaultKind::Error503, FaultKind::ScpDenied];
 
 /// The faults in which no answer comes.
 const SILENCES: [FaultKind; 3] = [FaultKind::Timeout, FaultKind::Drop, FaultKind::DropAfter];
 
+/// The faults in which AWS answers with success, and nobody can read what.
+const UNREADABLE: [FaultKind; 2] = [FaultKind::Hollow, FaultKind::Garbled];
+
 /// More calls than one run of either function makes here.
 const MOST_CALLS: u32 = 100;
+
+/// The account that joins.
+const INVITED: &str = "123412341234";
+
+/// What no output may have in it: parts of every secret access key and every session token.
+const SECRETS: [&str; 3] = ["simulated/", "EXAMPLEKEY", "SimulatedSessionToken"];
 
 /// What a function is set to do in the sweep.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +70,7 @@ impl Run {
             Self::ScheduledAudit => stage.deployment.fire_schedules().unwrap(),
             Self::AccountJoined => {
                 stage.aws.invite_account(NewAccount {
-                    id: Some(id("123412341234")),
+                    id: Some(id(INVITED)),
                     name: "invited".to_owned(),
                     root: leftovers(),
                     ..NewAccount::default()
@@ -78,26 +86,41 @@ impl Run {
         if let Self::AccountJoined = self {
             let mut account = organization.accounts[&id(SHOP)].clone();
             account.root = leftovers();
-            organization.accounts.insert(id("123412341234"), account);
+            organization.accounts.insert(id(INVITED), account);
         }
         organization
     }
 }
 
-/// A fault at each call of the run in turn: at that call alone, which a retry of the SDK gets over, and at that call and
-/// the next two, which it does not.
+/// A fault at each call of the run in turn, and at the calls that follow it.
 async fn sweep_every_call(run: Run, kinds: &[FaultKind]) {
     let stage = Stage::set(small_organization(), impatient()).await;
-    run.start(&stage).await;
-    let calls = u32::try_from(stage.aws.calls().len()).unwrap();
-    assert!((10..MOST_CALLS).contains(&calls), "{calls} calls");
     for kind in kinds {
-        for skip in 0..calls {
-            for times in [1, 3] {
-                let fault = Fault::at("*", *kind).skip(skip).times(times);
-                check(&stage, run, fault).await;
+        for times in lengths(*kind) {
+            let mut calls = 0;
+            while check(&stage, run, Fault::at("*", *kind).skip(calls).times(*times)).await {
+                calls += 1;
+                assert!(calls < MOST_CALLS, "{run:?} with {kind:?}: the run has no end");
             }
+            assert!(calls >= 5, "{run:?} with {kind:?}: only {calls} calls were hit");
         }
+    }
+}
+
+/// How many calls in a row a fault hits: one, which a retry of the SDK gets over, and three, which it does not.
+fn lengths(kind: FaultKind) -> &'static [u32] {
+    match kind {
+        // A denial is not tried again. To give up after silence is `Drop` over again, and takes three times as long.
+        FaultKind::Denied | FaultKind::ScpDenied | FaultKind::Timeout => &[1],
+        FaultKind::Throttle
+        | FaultKind::Error500
+        | FaultKind::Error503
+        | FaultKind::Drop
+        | FaultKind::DropAfter
+        | FaultKind::Stale(_)
+        | FaultKind::Hollow
+        | FaultKind::Garbled
+        | FaultKind::Conflict => &[1, 3],
     }
 }
 
@@ -114,16 +137,32 @@ async fn sweep_every_operation(run: Run, kinds: &[FaultKind]) {
     }
 }
 
-async fn check(stage: &Stage, run: Run, fault: Fault) {
-    let context = format!("{run:?} with {fault:?}");
+/// Returns whether the fault hit any call.
+async fn check(stage: &Stage, run: Run, fault: Fault) -> bool {
+    let _context = Context(format!("{run:?} with {fault:?}"));
     stage.aws.reset(small_organization());
     stage.deployment.reset().await;
     stage.aws.inject(fault);
     run.start(stage).await;
+    let is_hit = stage.aws.fault_hits() > 0;
     stage.check_promises(&run.before());
-    stage.check_nothing_is_lost(run.function(), &context);
+    run.check_nothing_is_lost(stage);
     stage.aws.clear_faults();
-    stage.check_convergence(&context).await;
+    check_convergence(stage).await;
+    check_secrets(stage);
+    is_hit
+}
+
+/// Says which of the hundreds of faults it was when anything panics, in whatever depth.
+struct Context(String);
+
+impl Drop for Context {
+    #[expect(clippy::print_stderr, reason = "an assertion that fails says more than its own text")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("while sweeping: {}", self.0);
+        }
+    }
 }
 
 /// The tests' deployment with even less patience: hundreds of runs wait for answers that never come.
@@ -131,23 +170,63 @@ fn impatient() -> Options {
     enforcing().with_variable("REQUEST_TIMEOUT_MS", "150")
 }
 
-impl Stage {
+impl Run {
     /// Either the run is done, or what it was to do lies in the dead-letter queue.
-    fn check_nothing_is_lost(&self, function: &str, context: &str) {
-        let is_dead = !self.deployment.dead_letters(function).unwrap().is_empty();
-        let is_reported = !self.logged(function, "AccountRecord").is_empty();
-        assert!(is_dead || is_reported, "{context}: nothing is said");
-        assert!(self.deployment.waiting(function).unwrap().is_empty(), "{context}: still waiting");
-    }
-
-    /// Without the fault the next audit leaves nothing to be done.
-    async fn check_convergence(&self, context: &str) {
-        self.scheduled_audit().await;
-        for (account, state) in &self.aws.organization().accounts {
-            assert!(state.root.is_empty(), "{context}: {account} has {:?}", state.root);
+    fn check_nothing_is_lost(self, stage: &Stage) {
+        let function = self.function();
+        let waiting = stage.deployment.waiting(function).unwrap();
+        assert!(waiting.is_empty(), "still waiting: {waiting:?}");
+        let dead_letters = stage.deployment.dead_letters(function).unwrap();
+        let asked = match self {
+            Self::ScheduledAudit => "everything",
+            Self::AccountJoined => INVITED,
+        };
+        if dead_letters.iter().any(|message| message.body.contains(asked)) {
+            return;
         }
-        let verdicts = self.verdicts(SCHEDULED_AUDIT);
-        assert!(verdicts.len() >= 3, "{context}: {verdicts:?}");
+        match self {
+            Self::ScheduledAudit => drop(check_complete(&stage.deployment.logs(function).unwrap(), stage)),
+            Self::AccountJoined => {
+                let verdict = stage.verdicts(function).remove(INVITED);
+                let is_known = verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Unknown | Verdict::Failed));
+                assert!(is_known, "no dead letter, and the last verdict is {verdict:?}");
+            }
+        }
+    }
+}
+
+/// The last audit in the log came to its end, and has a record of each account. Returns the verdicts.
+fn check_complete(log: &[Value], stage: &Stage) -> BTreeMap<AccountId, Verdict> {
+    let report = log.iter().rfind(|line| line["type"] == "AuditReport").expect("there is a report");
+    assert_eq!(report["completeness"]["state"], "Complete", "{report}");
+    let is_of_report = |line: &&Value| line["type"] == "AccountRecord" && line["run"] == report["run"];
+    let records = log.iter().filter(is_of_report).map(|line| AccountRecord::deserialize(line).unwrap());
+    let verdicts: BTreeMap<_, _> = records.map(|record| (id(record.account_id.as_str()), record.verdict)).collect();
+    let accounts = stage.aws.organization().accounts;
+    assert!(verdicts.keys().eq(accounts.keys()), "the audit has the records {verdicts:?}");
+    verdicts
+}
+
+/// Without the fault the next audit finds everything, and leaves nothing to be done.
+async fn check_convergence(stage: &Stage) {
+    let logged_before = stage.deployment.log_length(SCHEDULED_AUDIT).unwrap();
+    stage.scheduled_audit().await;
+    let log = stage.deployment.logs_from(SCHEDULED_AUDIT, logged_before).unwrap();
+    for (account, verdict) in check_complete(&log, stage) {
+        if account == stage.aws.management_account() {
+            assert_eq!(verdict, Verdict::NotCovered, "{account}");
+        } else {
+            assert!(matches!(verdict, Verdict::Clean | Verdict::Stripped), "{account} is {verdict:?}");
+            let root = stage.root_of(account.as_str());
+            assert!(root.is_empty(), "{account} has {root:?}");
+        }
+    }
+}
+
+fn check_secrets(stage: &Stage) {
+    let output = stage.output();
+    for secret in SECRETS {
+        assert_eq!(output.lines().find(|line| line.contains(secret)), None, "`{secret}` is a part of a secret");
     }
 }
 
@@ -162,6 +241,11 @@ async fn every_silence_at_every_call_of_scheduled_audit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_unreadable_answer_at_every_call_of_scheduled_audit() {
+    sweep_every_call(Run::ScheduledAudit, &UNREADABLE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_error_at_every_call_of_account_joined() {
     sweep_every_call(Run::AccountJoined, &ERRORS).await;
 }
@@ -172,14 +256,21 @@ async fn every_silence_at_every_call_of_account_joined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_unreadable_answer_at_every_call_of_account_joined() {
+    sweep_every_call(Run::AccountJoined, &UNREADABLE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_lasting_fault_of_scheduled_audit() {
-    sweep_every_operation(Run::ScheduledAudit, &ERRORS).await;
-    sweep_every_operation(Run::ScheduledAudit, &SILENCES).await;
+    for kinds in [&ERRORS[..], &OTHER_ERRORS, &SILENCES, &UNREADABLE] {
+        sweep_every_operation(Run::ScheduledAudit, kinds).await;
+    }
 }
 
 /// Without `Timeout`: fifteen deliveries that each wait for every answer tell nothing that the others do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_lasting_fault_of_account_joined() {
-    sweep_every_operation(Run::AccountJoined, &ERRORS).await;
-    sweep_every_operation(Run::AccountJoined, &[FaultKind::Drop, FaultKind::DropAfter]).await;
+    for kinds in [&ERRORS[..], &OTHER_ERRORS, &[FaultKind::Drop, FaultKind::DropAfter], &UNREADABLE] {
+        sweep_every_operation(Run::AccountJoined, kinds).await;
+    }
 }

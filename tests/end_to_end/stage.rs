@@ -139,9 +139,9 @@ impl Stage {
             .collect()
     }
 
-    /// Everything that came out of the functions: logs, answers, messages.
+    /// Everything that came out of the functions, line by line: logs, answers, messages.
     pub(crate) fn output(&self) -> String {
-        let mut output = String::new();
+        let mut output = Vec::new();
         for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
             let logs = self.deployment.logs(function).unwrap();
             let outcomes = self.deployment.outcomes(function).unwrap();
@@ -150,7 +150,7 @@ impl Stage {
             output.extend(outcomes.iter().map(|outcome| format!("{outcome:?}")));
             output.extend(dead_letters.iter().map(|message| format!("{message:?}")));
         }
-        output
+        output.join("\n")
     }
 
     /// Holds what happened since `before` against the promises that can be broken by any run.

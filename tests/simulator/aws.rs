@@ -11,6 +11,7 @@ mod iam;
 mod membership;
 mod organizations;
 mod rates;
+mod role;
 mod server;
 mod service;
 mod signature;
@@ -20,6 +21,7 @@ mod task_policy;
 mod tests;
 mod wire;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,10 +31,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 pub use call::{CallRecord, Outcome};
-pub use caller::{Credentials, InvalidRoleArn, Role};
+pub use caller::Credentials;
 pub use faults::{Fault, FaultKind, InvalidFault};
 pub use membership::NewAccount;
 pub use rates::RatePolicy;
+pub use role::{InvalidRoleArn, Role};
 
 use crate::api::{Answer, ApiError};
 use crate::clock::Clock;
@@ -46,7 +49,7 @@ use membership::Creation;
 use rates::Rates;
 use server::Reaction;
 use service::{Effect, Service};
-use wire::{Message, Request, respond};
+use wire::{Message, Request, respond, respond_garbled};
 
 /// The whole simulated AWS; clones are the same one.
 #[derive(Clone)]
@@ -154,6 +157,11 @@ impl Aws {
         self.lock().faults.inject(fault);
     }
 
+    /// How many calls the faults in force have hit.
+    pub fn fault_hits(&self) -> u32 {
+        self.lock().faults.hits()
+    }
+
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
     }
@@ -210,6 +218,7 @@ impl Aws {
                     region: String::new(),
                     service: service.name().to_owned(),
                     operation: operation.clone(),
+                    resource: None,
                     input: Value::Null,
                     outcome: Outcome::from(&answer),
                     mutating: service.effect(&operation) == Effect::Changes,
@@ -227,7 +236,7 @@ impl Aws {
             return Err(service.signature_mismatch());
         }
         let host = request.header("host").unwrap_or_default().to_owned();
-        Ok(Call { caller, service, operation, region, host, input, at, staleness: 0 })
+        Ok(Call { caller, service, operation, region, host, input, at, staleness: 0, resource: OnceCell::new() })
     }
 
     /// A call meets the faults, then the rates, then the service, and is logged.
@@ -259,12 +268,16 @@ impl Aws {
             region: call.region.clone(),
             service: call.service.name().to_owned(),
             operation: call.operation.clone(),
+            resource: call.resource.get().cloned(),
             input: call.input_without_secrets(),
             outcome,
             mutating: effect == Effect::Changes,
         });
         match (answer, fault) {
             (_, Some(FaultKind::DropAfter)) => Reaction::Disconnect,
+            (Some(answer @ Ok(_)), Some(FaultKind::Garbled)) => {
+                Reaction::Answer(respond_garbled(call.service.protocol(), &call.operation, &answer, request_id))
+            }
             (Some(answer), _) => {
                 Reaction::Answer(respond(call.service.protocol(), &call.operation, &answer, request_id))
             }

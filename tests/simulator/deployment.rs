@@ -5,6 +5,7 @@
 
 mod event_source;
 mod resources;
+mod roles;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use crate::aws::{Aws, Credentials, Role};
+use crate::aws::{Aws, Credentials};
 use crate::binaries::Binaries;
 use crate::event_buses::{Delivery, EventBuses};
 use crate::lambda::{Function, FunctionError, FunctionSettings, Program};
@@ -23,6 +24,7 @@ use crate::queues::{Message, Queues};
 use crate::template::{Resolved, Resource, Stack, Template};
 use event_source::{Batch, EventSource};
 use resources::Schedule;
+use roles::Roles;
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 const MANAGEMENT_ACCOUNT_TEMPLATE: &str = include_str!("../../organization/management-account.yaml");
@@ -79,8 +81,7 @@ pub struct Deployment {
 struct Stacks {
     stack: Stack,
     unroot: Resolved,
-    /// By ARN, of all accounts.
-    roles: BTreeMap<String, Role>,
+    roles: Roles,
     buses: EventBuses,
     management_account: String,
     audit_bus_arn: String,
@@ -132,8 +133,9 @@ impl Options {
 impl Deployment {
     /// Builds the functions and creates what the templates describe.
     ///
-    /// Fails where CloudFormation or Lambda would: parameters that the template does not allow, a role that may not
-    /// read its function's queue, a visibility timeout shorter than the function's.
+    /// Fails where CloudFormation or a service would: parameters that the template does not allow, a role that does not
+    /// trust the service that is to assume it or may not read its function's queue, a visibility timeout shorter than
+    /// the function's.
     pub async fn deploy(aws: &Aws, options: &Options) -> Result<Self> {
         let binaries = Binaries::build().await?;
         Self::create(aws, options, |binary| Ok(Program { path: binaries.path(binary)?, arguments: Vec::new() }))
@@ -142,7 +144,7 @@ impl Deployment {
     /// `program` says what to start for a binary.
     fn create(aws: &Aws, options: &Options, program: impl Fn(&str) -> Result<Program>) -> Result<Self> {
         let stacks = Stacks::create(aws, options)?;
-        let Stacks { unroot, roles, .. } = &stacks;
+        let Stacks { stack, unroot, roles, .. } = &stacks;
         let mut functions = BTreeMap::new();
         for resource in unroot.of_kind("AWS::Serverless::Function") {
             let deployed = Deployed::new(aws, &program, options, &stacks, resource);
@@ -152,7 +154,7 @@ impl Deployment {
         Ok(Self {
             queues: aws.queues().clone(),
             clock: aws.clock().clone(),
-            schedules: resources::schedules(unroot, roles)?,
+            schedules: resources::schedules(unroot, stack, roles)?,
             functions,
             events: tokio::sync::Mutex::new(aws.events()),
             deliveries: Mutex::default(),
@@ -254,7 +256,17 @@ impl Deployment {
 
     /// What a function logged: JSON where a line is JSON, else text.
     pub fn logs(&self, function: &str) -> Result<Vec<Value>> {
-        Ok(self.deployed(function)?.function.logs())
+        self.logs_from(function, 0)
+    }
+
+    /// The same from the line with this index on, the first being 0: for who reads a growing log bit by bit.
+    pub fn logs_from(&self, function: &str, index: usize) -> Result<Vec<Value>> {
+        Ok(self.deployed(function)?.function.logs_from(index))
+    }
+
+    /// How many lines a function logged so far.
+    pub fn log_length(&self, function: &str) -> Result<usize> {
+        Ok(self.deployed(function)?.function.log_length())
     }
 
     /// The messages that wait in a function's queue.
@@ -309,7 +321,7 @@ impl Stacks {
             audit_bus_arn: audit_bus_arn.context("template.yaml has no output EventBusArn")?,
             stack,
             unroot,
-            roles: BTreeMap::new(),
+            roles: Roles::default(),
             buses: EventBuses::default(),
             management_account,
         };
@@ -375,9 +387,7 @@ impl Deployed {
         ])?;
         let binary = resource.metadata.pointer("/BuildProperties/Binary").and_then(Value::as_str);
         let binary = binary.context("no name of a binary in Metadata")?.to_owned();
-        let role_arn = resource.text("/Role")?;
-        let role =
-            stacks.roles.get(role_arn).with_context(|| format!("the template has no role `{role_arn}`"))?.clone();
+        let role = stacks.roles.for_function(resource.text("/Role")?)?;
         let timeout = match options.timeouts.get(&binary) {
             Some(timeout) => *timeout,
             None => Duration::from_secs(resource.number("/Timeout").context("no Timeout")?),

@@ -3,18 +3,14 @@
 //! Deliveries that policies forbid fail as in AWS: into the target's dead-letter queue at once, without a retry.
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>
 
-mod resource_policy;
-
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::aws::Role;
 use crate::event_pattern::EventPattern;
-use crate::policy::{Context, Decision, Request};
+use crate::policy::{Context, Decision, Principal, Request, ResourcePolicy};
 use crate::queues::Queues;
-
-pub use resource_policy::{Principal, ResourcePolicy};
 
 /// The rules on all buses, and who may put events and messages where.
 #[derive(Clone, Debug, Default)]

@@ -103,9 +103,14 @@ impl Function {
         }
     }
 
-    /// All that the function logged so far.
-    pub fn logs(&self) -> Vec<Value> {
-        lock(&self.inner.logs.lines).clone()
+    /// What the function logged from the line with this index on, the first being 0; nothing if there is no such line.
+    pub fn logs_from(&self, index: usize) -> Vec<Value> {
+        lock(&self.inner.logs.lines).get(index..).unwrap_or_default().to_vec()
+    }
+
+    /// How many lines the function logged so far.
+    pub fn log_length(&self) -> usize {
+        lock(&self.inner.logs.lines).len()
     }
 
     /// Ends the warm environments, so that the next invocation starts cold, and forgets the logs.

@@ -5,12 +5,15 @@
 //! policy that matches by accident would make the simulator lie.
 
 mod condition;
+mod resource_policy;
 mod wildcard;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use resource_policy::{Principal, ResourcePolicy, ResourcePolicyError, TrustPolicy};
 
 use condition::Conditions;
 

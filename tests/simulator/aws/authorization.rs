@@ -91,6 +91,7 @@ impl World {
 
     /// For the operations that do not say why they deny.
     pub(crate) fn permits(&self, call: &Call, permission: &Permission) -> Result<(), Reason> {
+        call.resource.get_or_init(|| permission.resource.clone());
         let context = self.context(call, permission);
         let request = Request { action: &permission.action, resource: &permission.resource, context: &context };
         let levels = self.service_control_policies(call);

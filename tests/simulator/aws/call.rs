@@ -1,5 +1,6 @@
 //! One call to AWS, and the record that is kept of it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
@@ -25,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) at: OffsetDateTime,
     /// How many changes of the account's root credentials a read lags behind: IAM is eventually consistent.
     pub(crate) staleness: usize,
+    /// What the call was authorized on, from when it was.
+    pub(crate) resource: OnceCell<String>,
 }
 
 /// A call as the log keeps it.
@@ -40,6 +43,8 @@ pub struct CallRecord {
     pub region: String,
     pub service: String,
     pub operation: String,
+    /// What the caller's policies were asked about, an ARN or `*`, whatever they decided; `None` if they were not.
+    pub resource: Option<String>,
     /// Without secrets.
     pub input: Value,
     pub outcome: Outcome,

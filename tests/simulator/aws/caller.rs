@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 use time::{Duration, OffsetDateTime};
 
+use super::role::Role;
 use super::service::Service;
 use super::task_policy::TaskPolicy;
 use crate::api::ApiError;
 use crate::organization::{AccountId, Organization};
-use crate::policy::{Decision, PolicyDocument, Request};
+use crate::policy::PolicyDocument;
 
 /// What a client signs its calls with.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,20 +21,6 @@ pub struct Credentials {
     pub secret_access_key: String,
     pub session_token: Option<String>,
 }
-
-/// An IAM role that a Lambda function runs as: its ARN and its policies.
-#[derive(Clone, Debug)]
-pub struct Role {
-    arn: String,
-    account: AccountId,
-    name: String,
-    policies: Vec<PolicyDocument>,
-}
-
-/// Text that is not the ARN of a role.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the ARN of a role (`arn:aws:iam::<account>:role/<name>`)")]
-pub struct InvalidRoleArn(String);
 
 /// Lambda's credentials of a role live that long, by the simulated clock.
 const ROLE_SESSION: Duration = Duration::hours(12);
@@ -69,34 +56,6 @@ struct Session {
 /// The temporary credentials that were issued.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions(BTreeMap<String, Session>);
-
-impl Role {
-    pub fn new(arn: &str, policies: Vec<PolicyDocument>) -> Result<Self, InvalidRoleArn> {
-        let parts = || {
-            let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
-            let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-            Some((account.parse().ok()?, name))
-        };
-        let (account, name) = parts().ok_or_else(|| InvalidRoleArn(arn.to_owned()))?;
-        Ok(Self { arn: arn.to_owned(), account, name, policies })
-    }
-
-    pub fn arn(&self) -> &str {
-        &self.arn
-    }
-
-    /// What its policies say about a request together: an explicit deny wins.
-    pub fn decide(&self, request: &Request<'_>) -> Decision {
-        let decisions: Vec<Decision> = self.policies.iter().map(|policy| policy.decide(request)).collect();
-        if decisions.contains(&Decision::ExplicitDeny) {
-            Decision::ExplicitDeny
-        } else if decisions.contains(&Decision::Allow) {
-            Decision::Allow
-        } else {
-            Decision::Silent
-        }
-    }
-}
 
 impl Credentials {
     pub(crate) fn long_term(access_key_id: String) -> Self {
@@ -134,9 +93,9 @@ impl Sessions {
         session_name: &str,
         now: OffsetDateTime,
     ) -> Credentials {
-        let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session_name}", role.account, role.name);
-        let authority = Authority::Identity(role.policies);
-        self.open(number, arn, role.arn, role.account, authority, now + ROLE_SESSION)
+        let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session_name}", role.account(), role.name());
+        let (principal_arn, account) = (role.arn().to_owned(), role.account().clone());
+        self.open(number, arn, principal_arn, account, Authority::Identity(role.into_policies()), now + ROLE_SESSION)
     }
 
     fn open(

@@ -43,6 +43,8 @@ pub enum FaultKind {
     Stale(usize),
     /// It is done, and answered with success, but the answer has none of its members.
     Hollow,
+    /// It is done, and answered with success, but the answer breaks off, and nobody can read it.
+    Garbled,
     /// A change meets another one: `EntityTemporarilyUnmodifiable` for MFA devices, else `ConcurrentModification`.
     Conflict,
 }
@@ -100,7 +102,8 @@ impl Fault {
             | FaultKind::DropAfter
             | FaultKind::Denied
             | FaultKind::ScpDenied
-            | FaultKind::Hollow => true,
+            | FaultKind::Hollow
+            | FaultKind::Garbled => true,
         };
         let is_account = self.account.as_ref().is_none_or(|account| account.as_str() == call.account());
         is_operation && is_possible && is_account
@@ -150,7 +153,7 @@ impl FaultKind {
                      simultaneously. Wait a few minutes and submit your request again.",
                 ),
             }),
-            Self::Timeout | Self::Drop | Self::DropAfter | Self::Stale(_) | Self::Hollow => None,
+            Self::Timeout | Self::Drop | Self::DropAfter | Self::Stale(_) | Self::Hollow | Self::Garbled => None,
         }
     }
 }
@@ -162,6 +165,11 @@ impl Faults {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// How many calls were hit.
+    pub(crate) fn hits(&self) -> u32 {
+        self.0.iter().map(|armed| armed.hit).sum()
     }
 
     /// The fault that hits a call. Each fault counts the calls that match it, hit or not.
@@ -234,13 +242,14 @@ impl FromStr for FaultKind {
             "scp-denied" => Self::ScpDenied,
             "stale" => Self::Stale(1),
             "hollow" => Self::Hollow,
+            "garbled" => Self::Garbled,
             "conflict" => Self::Conflict,
             _ => {
                 let changes = text.strip_prefix("stale:").and_then(|changes| changes.parse().ok());
                 Self::Stale(changes.ok_or_else(|| {
                     InvalidFault(format!(
                         "`{text}` is none of `throttle`, `error500`, `error503`, `timeout`, `drop`, `drop-after`, \
-                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `hollow`, `conflict`"
+                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `hollow`, `garbled`, `conflict`"
                     ))
                 })?)
             }

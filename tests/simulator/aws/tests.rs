@@ -89,7 +89,7 @@ async fn react(aws: &Aws, request: hyper::Request<hyper::body::Bytes>) -> Reply 
     assert!(response.headers().contains_key("x-amzn-requestid"));
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    let body = String::from_utf8(body.to_vec()).unwrap();
+    let body = String::from_utf8_lossy(&body).into_owned();
     let code = match serde_json::from_str::<Value>(&body) {
         _ if status == 200 => "Success".to_owned(),
         Ok(error) => error["__type"].as_str().unwrap().to_owned(),

@@ -102,12 +102,42 @@ impl Request {
 
 /// The response to a call. Every one carries its request id, without which SDKs have none to log.
 pub(crate) fn respond(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> Response<Full<Bytes>> {
+    let body = Bytes::from(body(protocol, operation, answer, request_id));
+    response(protocol, answer, body, request_id)
+}
+
+/// The same, but it breaks off near its end, in a byte that is no UTF-8: some clients, the SDK for Rust among them, take
+/// XML that only breaks off for whole. The secrets before it are whole, so whoever quotes what it cannot read gives them
+/// away.
+pub(crate) fn respond_garbled(
+    protocol: Protocol,
+    operation: &str,
+    answer: &Answer,
+    request_id: &str,
+) -> Response<Full<Bytes>> {
+    let body = body(protocol, operation, answer, request_id);
+    // Clients stop reading at the end of the output.
+    let end_of_output = body.find(&format!("</{operation}Result>")).unwrap_or(body.len());
+    let mut garbled = body.into_bytes();
+    garbled.truncate(end_of_output.saturating_sub(20));
+    garbled.push(0xff);
+    response(protocol, answer, Bytes::from(garbled), request_id)
+}
+
+fn body(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> String {
+    match protocol {
+        Protocol::Query { namespace } => xml_body(namespace, operation, answer, request_id),
+        Protocol::Json { .. } => json_body(answer),
+    }
+}
+
+fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) -> Response<Full<Bytes>> {
     let status = answer.as_ref().err().map_or(200, |error| error.status);
-    let (content_type, body) = match protocol {
-        Protocol::Query { namespace } => ("text/xml", xml_body(namespace, operation, answer, request_id)),
-        Protocol::Json { content_type } => (content_type, json_body(answer)),
+    let content_type = match protocol {
+        Protocol::Query { .. } => "text/xml",
+        Protocol::Json { content_type } => content_type,
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));

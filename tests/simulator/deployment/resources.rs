@@ -1,15 +1,15 @@
 //! From the resources of a template to queues, roles, rules and schedules.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
+use super::roles::Roles;
 use crate::aws::Role;
-use crate::event_buses::{EventBuses, ResourcePolicy, Rule, Target};
+use crate::event_buses::{EventBuses, Rule, Target};
 use crate::event_pattern::EventPattern;
-use crate::policy::{Context, Decision, PolicyDocument, Request};
+use crate::policy::{Context, Decision, PolicyDocument, Request, ResourcePolicy, TrustPolicy};
 use crate::queues::{QueueSettings, Queues, Redrive};
 use crate::template::{Resolved, Resource, Stack};
 
@@ -22,17 +22,16 @@ pub(super) struct Schedule {
     role: Role,
 }
 
-/// Creates the queues of a template, and adds its roles by ARN, its rules and its resource policies.
+/// Creates the queues of a template, and adds its roles, its rules and its resource policies.
 pub(super) fn create(
     resolved: &Resolved,
     stack: &Stack,
     queues: &Queues,
-    roles: &mut BTreeMap<String, Role>,
+    roles: &mut Roles,
     buses: &mut EventBuses,
 ) -> Result<()> {
     for resource in resolved.of_kind("AWS::IAM::Role") {
-        let role = role(resource).with_context(|| in_resource(resource))?;
-        roles.insert(role.arn().to_owned(), role);
+        roles.add(role(resource).with_context(|| in_resource(resource))?);
     }
     for resource in &resolved.resources {
         match resource.kind.as_str() {
@@ -56,9 +55,9 @@ pub(super) fn create(
     Ok(())
 }
 
-pub(super) fn schedules(resolved: &Resolved, roles: &BTreeMap<String, Role>) -> Result<Vec<Schedule>> {
+pub(super) fn schedules(resolved: &Resolved, stack: &Stack, roles: &Roles) -> Result<Vec<Schedule>> {
     let schedules = resolved.of_kind("AWS::Scheduler::Schedule");
-    schedules.map(|resource| schedule(resource, roles).with_context(|| in_resource(resource))).collect()
+    schedules.map(|resource| schedule(resource, stack, roles).with_context(|| in_resource(resource))).collect()
 }
 
 /// What the identity policies of a role decide about an action.
@@ -117,7 +116,9 @@ fn role(resource: &Resource) -> Result<Role> {
         let document = policy.get("PolicyDocument").cloned().context("a policy has no PolicyDocument")?;
         Ok(PolicyDocument::try_from(document)?)
     });
-    Ok(Role::new(resource.arn()?, documents.collect::<Result<_>>()?)?)
+    let trust = resource.get("/AssumeRolePolicyDocument").context("no AssumeRolePolicyDocument")?;
+    let trust = TrustPolicy::parse(trust).context("AssumeRolePolicyDocument")?;
+    Ok(Role::new(resource.arn()?, documents.collect::<Result<_>>()?)?.trusting(trust))
 }
 
 fn queue_policy(resource: &Resource, queues: &Queues, buses: &mut EventBuses) -> Result<()> {
@@ -149,19 +150,20 @@ fn bus_arn(name: &str, Stack { account, region, .. }: &Stack) -> String {
     format!("arn:aws:events:{region}:{account}:event-bus/{name}")
 }
 
-fn rule(resource: &Resource, stack: &Stack, roles: &BTreeMap<String, Role>) -> Result<Rule> {
+fn rule(resource: &Resource, stack: &Stack, roles: &Roles) -> Result<Rule> {
     resource.expect_only(&["Name", "Description", "EventBusName", "EventPattern", "Targets"])?;
+    let arn = resource.arn()?;
     let bus = resource.get("/EventBusName").and_then(Value::as_str).unwrap_or("default");
     let targets = resource.get("/Targets").and_then(Value::as_array).into_iter().flatten();
     Ok(Rule {
-        arn: resource.arn()?.to_owned(),
+        arn: arn.to_owned(),
         bus_arn: bus_arn(bus, stack),
         pattern: EventPattern::parse(resource.get("/EventPattern").context("no EventPattern")?)?,
-        targets: targets.map(|target| self::target(target, roles)).collect::<Result<_>>()?,
+        targets: targets.map(|target| self::target(target, arn, roles)).collect::<Result<_>>()?,
     })
 }
 
-fn target(target: &Value, roles: &BTreeMap<String, Role>) -> Result<Target> {
+fn target(target: &Value, rule_arn: &str, roles: &Roles) -> Result<Target> {
     let known = ["Id", "Arn", "RoleArn", "DeadLetterConfig", "RetryPolicy"];
     let mut names = target.as_object().into_iter().flat_map(Map::keys);
     if let Some(name) = names.find(|name| !known.contains(&name.as_str())) {
@@ -169,7 +171,7 @@ fn target(target: &Value, roles: &BTreeMap<String, Role>) -> Result<Target> {
     }
     let text = |pointer: &str| target.pointer(pointer).and_then(Value::as_str);
     let role = match text("/RoleArn") {
-        Some(arn) => Some(roles.get(arn).with_context(|| format!("the template has no role `{arn}`"))?.clone()),
+        Some(arn) => Some(roles.for_rule(arn, rule_arn)?),
         None => None,
     };
     Ok(Target {
@@ -179,12 +181,21 @@ fn target(target: &Value, roles: &BTreeMap<String, Role>) -> Result<Target> {
     })
 }
 
-fn schedule(resource: &Resource, roles: &BTreeMap<String, Role>) -> Result<Schedule> {
-    let role_arn = resource.text("/Target/RoleArn")?;
+fn schedule(resource: &Resource, Stack { account, region, .. }: &Stack, roles: &Roles) -> Result<Schedule> {
+    resource.expect_only(&[
+        "Name",
+        "Description",
+        "ScheduleExpression",
+        "ScheduleExpressionTimezone",
+        "FlexibleTimeWindow",
+        "Target",
+    ])?;
+    // Without a GroupName.
+    let group_arn = format!("arn:aws:scheduler:{region}:{account}:schedule-group/default");
     Ok(Schedule {
         arn: resource.arn()?.to_owned(),
         queue_arn: resource.text("/Target/Arn")?.to_owned(),
         input: resource.text("/Target/Input")?.to_owned(),
-        role: roles.get(role_arn).with_context(|| format!("the template has no role `{role_arn}`"))?.clone(),
+        role: roles.for_schedule(resource.text("/Target/RoleArn")?, &group_arn)?,
     })
 }

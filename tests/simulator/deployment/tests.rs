@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::aws::Role;
 use crate::clock::Clock;
 use crate::event_buses::DeliveryOutcome;
 use crate::lambda::tests::tiny_program;
@@ -145,8 +146,8 @@ fn an_event_of_a_third_account_is_not_forwarded() {
 fn lambda_refuses_an_event_source_that_cannot_work() {
     let (stacks, _) = stacks();
     let function = stacks.unroot.of_kind("AWS::Serverless::Function").next().unwrap();
-    let role = &stacks.roles[function.text("/Role").unwrap()];
-    assert!(EventSource::new(function, &stacks.unroot, role).is_ok());
+    let role = stacks.roles.for_function(function.text("/Role").unwrap()).unwrap();
+    assert!(EventSource::new(function, &stacks.unroot, &role).is_ok());
 
     let powerless = Role::new(role.arn(), Vec::new()).unwrap();
     let error = EventSource::new(function, &stacks.unroot, &powerless).unwrap_err().to_string();
@@ -154,14 +155,76 @@ fn lambda_refuses_an_event_source_that_cannot_work() {
 
     let mut slow = function.clone();
     slow.properties["Timeout"] = json!(5_401);
-    let error = EventSource::new(&slow, &stacks.unroot, role).unwrap_err().to_string();
+    let error = EventSource::new(&slow, &stacks.unroot, &role).unwrap_err().to_string();
     assert_eq!(error, "queue visibility timeout: 5400 seconds is less than function timeout: 5401 seconds");
+}
+
+/// What comes of a template whose roles trust someone else: each service refuses its role when it is given it.
+fn deploy_with_trust(change: impl Fn(&mut Value)) -> [Result<()>; 3] {
+    let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
+    let options = Options::new("http://127.0.0.1:9");
+    let mut stacks = Stacks::create(&aws, &options).unwrap();
+    let stack = Stack {
+        account: stacks.management_account.clone(),
+        parameters: BTreeMap::from([("EventBusArn".to_owned(), stacks.audit_bus_arn.clone())]),
+        ..stacks.stack.clone()
+    };
+    let mut forwarding = Template::parse(MANAGEMENT_ACCOUNT_TEMPLATE).unwrap().resolve(&stack).unwrap();
+    for resource in stacks.unroot.resources.iter_mut().chain(&mut forwarding.resources) {
+        if let Some(policy) = resource.properties.get_mut("AssumeRolePolicyDocument") {
+            change(&mut policy["Statement"][0]);
+        }
+    }
+    let (mut roles, mut buses) = (Roles::default(), EventBuses::default());
+    let rule = resources::create(&forwarding, &stack, aws.queues(), &mut roles, &mut buses);
+    resources::create(&stacks.unroot, &stacks.stack, aws.queues(), &mut roles, &mut buses).unwrap();
+    let schedule = resources::schedules(&stacks.unroot, &stacks.stack, &roles);
+    stacks.roles = roles;
+    let function = stacks.unroot.of_kind("AWS::Serverless::Function").next().unwrap();
+    let function = Deployed::new(&aws, |_| Ok(tiny_program()), &options, &stacks, function);
+    [function.map(drop), schedule.map(drop), rule]
+}
+
+#[test]
+fn a_service_refuses_a_role_that_does_not_trust_it() {
+    let refusals = [
+        "The role defined for the function cannot be assumed by Lambda.",
+        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
+        "Provided role 'arn:aws:iam::111122223333:role/unroot-ForwardingRole-SIMULATED' cannot be assumed by principal \
+         'events.amazonaws.com'.",
+    ];
+    for outcome in deploy_with_trust(|_| {}) {
+        outcome.unwrap();
+    }
+    let not_trusted = deploy_with_trust(|statement| statement["Principal"]["Service"] = json!("ec2.amazonaws.com"));
+    let wrong_action = deploy_with_trust(|statement| statement["Action"] = json!("sts:TagSession"));
+    let wrong_account = deploy_with_trust(|statement| {
+        statement["Condition"] = json!({"StringEquals": {"aws:SourceAccount": "333344445555"}});
+    });
+    for outcomes in [not_trusted, wrong_action, wrong_account] {
+        let errors = outcomes.map(|outcome| format!("{:#}", outcome.unwrap_err()));
+        for (error, refusal) in errors.iter().zip(refusals) {
+            assert!(error.ends_with(refusal), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_service_says_for_whom_it_assumes_a_role() {
+    let [_, schedule, rule] = deploy_with_trust(|statement| {
+        statement["Condition"] = json!({"ArnLike": {"aws:SourceArn": [
+            "arn:aws:scheduler:eu-central-1:222233334444:schedule-group/default",
+            "arn:aws:events:eu-central-1:111122223333:rule/unroot-AccountJoinedRule-SIMULATED",
+        ]}});
+    });
+    schedule.unwrap();
+    rule.unwrap();
 }
 
 #[test]
 fn the_schedule_requests_an_audit_of_everything() {
     let (stacks, queues) = stacks();
-    for schedule in resources::schedules(&stacks.unroot, &stacks.roles).unwrap() {
+    for schedule in resources::schedules(&stacks.unroot, &stacks.stack, &stacks.roles).unwrap() {
         schedule.fire(&queues).unwrap();
     }
     assert_eq!(bodies(&queues, &queue(&stacks, "scheduled-audit")), [json!({"everything": true})]);

@@ -84,7 +84,7 @@ async fn two_invocations_run_side_by_side_in_two_processes() {
 async fn lines_are_logged_as_json_where_they_are_json() {
     let function = function(BTreeMap::new());
     function.invoke(&json!("crash")).await.unwrap_err();
-    let logs = function.logs();
+    let logs = function.logs_from(0);
     assert!(logs.contains(&json!({"message": "crash"})), "{logs:?}");
     assert!(logs.contains(&json!("plain words")), "{logs:?}");
 }
@@ -93,7 +93,7 @@ async fn lines_are_logged_as_json_where_they_are_json() {
 async fn what_a_function_logged_is_there_when_it_has_answered() {
     let function = function(BTreeMap::new());
     function.invoke(&json!("chatter")).await.unwrap();
-    let logs = function.logs();
+    let logs = function.logs_from(0);
     assert_eq!(logs.iter().filter(|line| line.get("chatter").is_some()).count(), 4_000);
 }
 

@@ -67,7 +67,7 @@ pub(crate) async fn follow(
 ) -> Result<Arrival> {
     let mut emitted = stage.aws.events();
     let began = stage.aws.clock().now();
-    let logged_before = deployment.logs(ACCOUNT_JOINED)?.len();
+    let logged_before = deployment.log_length(ACCOUNT_JOINED)?;
     let calls_before = stage.aws.calls().len();
     let delivered_before = deployment.deliveries().len();
 
@@ -75,7 +75,7 @@ pub(crate) async fn follow(
     let account = stage.aws.organization().accounts.remove(&id);
     deployment.settle().await?;
 
-    let mut records = record::read(&deployment.logs(ACCOUNT_JOINED)?.split_off(logged_before))?;
+    let mut records = record::read(&deployment.logs_from(ACCOUNT_JOINED, logged_before)?)?;
     records.retain(|record| record.account_id == id);
     ensure!(!records.is_empty(), "nobody looked at {id}: {:?}", deployment.outcomes(ACCOUNT_JOINED)?);
     Ok(Arrival {

@@ -28,9 +28,9 @@ pub(crate) struct Audit {
 ///
 /// Fails if the audit did not see the whole organization.
 pub(crate) async fn run(console: &Console, stage: &Stage, deployment: &Deployment) -> Result<Audit> {
-    let logged_before = deployment.logs(SCHEDULED_AUDIT)?.len();
+    let logged_before = deployment.log_length(SCHEDULED_AUDIT)?;
     let calls_before = stage.aws.calls().len();
-    let logged = || Ok::<_, anyhow::Error>(deployment.logs(SCHEDULED_AUDIT)?.split_off(logged_before));
+    let mut lines = Vec::new();
 
     let began = Instant::now();
     let mut progress = console.progress(stage.aws.organization().accounts.len());
@@ -40,13 +40,16 @@ pub(crate) async fn run(console: &Console, stage: &Stage, deployment: &Deploymen
     loop {
         tokio::select! {
             settled = &mut settling => break settled?,
-            _ = tick.tick() => progress.show(logged()?.iter().filter(|line| record::is_record(line)).count()),
+            _ = tick.tick() => {
+                lines.extend(deployment.logs_from(SCHEDULED_AUDIT, logged_before + lines.len())?);
+                progress.show(lines.iter().filter(|line| record::is_record(line)).count());
+            }
         }
     }
     progress.finish();
     let took = began.elapsed();
+    lines.extend(deployment.logs_from(SCHEDULED_AUDIT, logged_before + lines.len())?);
 
-    let lines = logged()?;
     let is_complete = |line: &&Value| line.pointer("/completeness/state").and_then(Value::as_str) == Some("Complete");
     ensure!(
         lines.iter().any(|line| is_complete(&line)),

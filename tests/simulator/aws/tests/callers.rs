@@ -111,6 +111,26 @@ async fn a_role_opens_only_the_tasks_that_its_policy_names() {
     );
 }
 
+#[tokio::test]
+async fn the_log_says_what_a_call_was_authorized_on() {
+    let aws = aws();
+    let auditor = auditor(&aws);
+    let session = root_session(&aws, SHOP, "IAMAuditRootUserCredentials").await;
+    aws.inject(Fault::at("iam:*", FaultKind::Error500).times(1));
+    call(&aws, &session, "iam:ListAccessKeys", json!({})).await;
+    call(&aws, &session, "iam:ListAccessKeys", json!({})).await;
+    call(&aws, &auditor, "organizations:ListAccounts", json!({})).await;
+    call(&aws, &auditor, "sqs:SendMessage", json!({"QueueUrl": "http://localhost/q"})).await;
+    let nobody = principal(&aws, &json!([]));
+    call(&aws, &nobody, "organizations:DescribeAccount", json!({"AccountId": SHOP})).await;
+    let resources: Vec<_> = aws.calls().into_iter().map(|call| call.resource).collect();
+    let shop = format!("arn:aws:iam::{SHOP}:root");
+    let described = format!("arn:aws:organizations::{MANAGEMENT}:account/o-aa111bb222/{SHOP}");
+    let of_a_queue = format!("arn:aws:sqs:us-east-1:{AUDIT}:*");
+    let expected = [Some(&*shop), None, Some(&*shop), Some("*"), Some(&*of_a_queue), Some(&*described)];
+    assert_eq!(resources.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn a_role_needs_the_arn_of_one() {
     assert!(Role::new("arn:aws:iam::111122223333:role/x", vec![PolicyDocument::full_access()]).is_ok());

@@ -31,8 +31,10 @@ async fn faults_hit_the_calls_they_are_meant_for() {
     assert_eq!(delete().await.code, "Disconnect");
     assert!(!has_password(), "it was done before the connection was dropped");
     assert_eq!(aws.calls().last().unwrap().outcome, Outcome::NoAnswer { done: true });
+    assert_eq!(aws.fault_hits(), 9, "the eight before, and the one call that was dropped after it was done");
     aws.inject(Fault::at("*", FaultKind::Error500));
     aws.clear_faults();
+    assert_eq!(aws.fault_hits(), 0);
     assert_eq!(call(&aws, &session, "iam:GetUser", json!({})).await.code, "Success");
 }
 
@@ -50,6 +52,49 @@ async fn a_stale_read_shows_what_was_before_the_last_changes() {
     }
     let now = call(&aws, &session, "iam:ListAccessKeys", json!({})).await;
     assert_eq!(now.body.matches("<member>").count(), 0);
+}
+
+#[tokio::test]
+async fn a_hollow_answer_is_a_success_without_members() {
+    let aws = aws();
+    aws.inject(Fault::at("*", FaultKind::Hollow));
+    let session = assume_root(&aws, &auditor(&aws), SHOP, "IAMDeleteRootUserCredentials").await;
+    assert_eq!(session.code, "Success");
+    assert!(
+        session.body.starts_with(
+            r#"<AssumeRootResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><ResponseMetadata><RequestId>"#
+        ),
+        "{}",
+        session.body
+    );
+    let accounts = call(&aws, &auditor(&aws), "organizations:ListAccounts", json!({})).await;
+    assert_eq!((accounts.code.as_str(), accounts.body.as_str()), ("Success", "{}"));
+    let management = aws.administrator(&account(MANAGEMENT));
+    let refused = assume_root(&aws, &management, MANAGEMENT, "IAMDeleteRootUserCredentials").await;
+    assert_eq!(refused.code, "AccessDenied", "an error stays whole");
+}
+
+#[tokio::test]
+async fn a_garbled_answer_is_a_success_that_breaks_off_after_its_secrets() {
+    let aws = aws();
+    aws.inject(Fault::at("*", FaultKind::Garbled).times(2));
+    let session = assume_root(&aws, &auditor(&aws), SHOP, "IAMDeleteRootUserCredentials").await;
+    assert_eq!(session.code, "Success");
+    assert!(session.text("SecretAccessKey").ends_with("/EXAMPLEKEY"), "{}", session.body);
+    assert!(session.text("SessionToken").starts_with("SimulatedSessionToken"), "{}", session.body);
+    assert!(session.body.contains("<Expiration>") && session.body.ends_with('\u{fffd}'), "{}", session.body);
+    assert!(!session.body.contains("</Expiration>"), "{}", session.body);
+    let accounts = call(&aws, &auditor(&aws), "organizations:ListAccounts", json!({})).await;
+    assert_eq!(accounts.code, "Success");
+    assert!(accounts.body.starts_with(r#"{"Accounts":[{"#) && accounts.body.ends_with('\u{fffd}'), "{}", accounts.body);
+
+    let session = root_session(&aws, SHOP, "IAMDeleteRootUserCredentials").await;
+    aws.inject(Fault::at("iam:DeleteLoginProfile", FaultKind::Garbled));
+    let deleted = call(&aws, &session, "iam:DeleteLoginProfile", json!({})).await;
+    assert!(deleted.body.ends_with('\u{fffd}'), "{}", deleted.body);
+    assert_eq!(aws.organization().account(&account(SHOP)).unwrap().root.login_profile, None, "it was done");
+    let again = call(&aws, &session, "iam:DeleteLoginProfile", json!({})).await;
+    assert_eq!(again.code, "NoSuchEntity", "an error stays whole");
 }
 
 #[tokio::test]

@@ -2,16 +2,6 @@
 //!
 //! Architecture: functions -> `runtime`, `config`, `telemetry`, `examine` -> `aws` -> `domain`. Only `aws` names an AWS
 //! SDK crate; `domain` is pure; `events` turns untrusted JSON into domain values.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test that panics says why"
-    )
-)]
 
 pub mod aws;
 pub mod config;

@@ -62,7 +62,13 @@ async fn never_claims_more_than_it_saw() {
         assert_eq!(record.failure.unwrap().cause, Cause::UnreadableAnswer, "{operation}");
     }
 
-    // The list of accounts is empty, or has lost a page with the management account on it.
+    // The list of accounts ends before its end: the management account is not on it.
+    let stage = Stage::enforcing().await;
+    stage.aws.with_organization(|organization| organization.accounts.remove(&id(MANAGEMENT)));
+    let error = stage.request(json!({"everything": true})).await.unwrap_err();
+    assert!(error.starts_with("ListingBroken") && error.contains("without the management account"), "{error}");
+
+    // The list of accounts has no accounts.
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("organizations:ListAccounts", FaultKind::Hollow));
     let error = stage.request(json!({"everything": true})).await.unwrap_err();
@@ -219,8 +225,9 @@ async fn secrets_stay_inside() {
     let stage =
         Stage::set(Organization::sample(40).unwrap(), enforcing().with_variable("AWS_LAMBDA_LOG_LEVEL", "TRACE")).await;
     stage.scheduled_audit().await;
-    for kind in [FaultKind::Error500, FaultKind::Drop, FaultKind::Denied, FaultKind::Timeout] {
+    for kind in [FaultKind::Error500, FaultKind::Drop, FaultKind::Denied, FaultKind::Timeout, FaultKind::Garbled] {
         stage.aws.inject(Fault::at("iam:*", kind).skip(3).times(4));
+        stage.aws.inject(Fault::at("sts:AssumeRoot", kind).skip(3).times(4));
         stage.scheduled_audit().await;
     }
     stage.aws.invite_account(simulator::aws::NewAccount { root: RootCredentials::default(), ..Default::default() });

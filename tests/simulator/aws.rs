@@ -248,7 +248,7 @@ impl Aws {
         }
         let answer = match fault {
             Some(FaultKind::Timeout | FaultKind::Drop) => None,
-            Some(FaultKind::Hollow) => Some(self.perform(world, &call).map(|_| json!({}))),
+            Some(FaultKind::Hollow) => Some(self.perform(world, &call).map(hollow)),
             Some(fault) => Some(match fault.error(&call) {
                 Some(error) => Err(error),
                 None => self.perform(world, &call),
@@ -311,6 +311,11 @@ impl Aws {
     fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The answer without its members; one that has none stays as it is.
+fn hollow(output: Value) -> Value {
+    if output.is_null() { output } else { json!({}) }
 }
 
 impl World {

@@ -3,16 +3,6 @@
 //! Its truth is what real AWS was recorded to answer (`tests/fixtures/observations.json`), never what makes a test
 //! pass. It imports nothing of the `shared` crate: an oracle must not share our bugs. What it does not know it answers
 //! with an error that names it, never with an empty success.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "a test that panics says why"
-    )
-)]
 
 pub mod api;
 pub mod aws;

@@ -1,6 +1,7 @@
 //! One invocation's share of an audit: list, examine, look again, report.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
@@ -119,14 +120,11 @@ async fn examine_all(function: &Function, invocation: &Invocation, work: &Work) 
             Outcome::End(end) => all.end = end,
         }
     }
-    if let (ListingEnd::Complete, false, Selection::Everything | Selection::OrganizationalUnits(_)) =
-        (&all.end, all.has_seen_management_account, &work.request.selection)
-    {
+    let lists_everything = !matches!(work.request.selection, Selection::Accounts(_));
+    if lists_everything && matches!(all.end, ListingEnd::Complete) && !all.has_seen_management_account {
         all.end = ListingEnd::Failed(not_the_whole_list());
     }
-    if Instant::now() < last_start {
-        look_again(&examiner, work, *concurrency, &mut all.records).await;
-    }
+    look_again(&examiner, work, *concurrency, last_start, &mut all.records).await;
     all
 }
 
@@ -136,11 +134,13 @@ fn not_the_whole_list() -> Failure {
     Failure::observed(Cause::UnreadableAnswer, "organizations:ListAccounts", message)
 }
 
-/// Examines once more what could not be read, unless something was changed there: that record must not be replaced.
+/// Examines once more what could not be read, unless something was changed there: that record must not be replaced. No
+/// account is begun after `last_start`.
 async fn look_again(
     examiner: &Examiner<'_>,
     work: &Work,
     concurrency: usize,
+    last_start: Instant,
     records: &mut BTreeMap<AccountId, AccountRecord>,
 ) {
     let is_worth_it = |record: &&AccountRecord| {
@@ -148,7 +148,10 @@ async fn look_again(
         is_passing && record.attempted.is_empty() && record.removed.is_empty()
     };
     let again: Vec<_> = records.values().filter(is_worth_it).map(|record| record.account_id.clone()).collect();
-    let outcomes = stream::iter(again).map(|id| examine_named(examiner, id)).buffer_unordered(concurrency);
+    let outcomes = stream::iter(again)
+        .take_while(|_| ready(Instant::now() < last_start))
+        .map(|id| examine_named(examiner, id))
+        .buffer_unordered(concurrency);
     let mut outcomes = std::pin::pin!(outcomes);
     while let Some(mut record) = outcomes.next().await {
         telemetry::account_record(&work.run, &record);

@@ -198,5 +198,5 @@ pub(crate) fn not_simulated(what: impl std::fmt::Display) -> ApiError {
 
 /// The output of an operation that has none.
 pub(crate) fn nothing() -> Value {
-    Value::Object(serde_json::Map::new())
+    Value::Null
 }

@@ -167,6 +167,7 @@ fn insert(into: &mut Value, path: &str, value: String) {
 
 fn json_body(answer: &Answer) -> String {
     match answer {
+        Ok(Value::Null) => "{}".to_owned(),
         Ok(output) => output.to_string(),
         Err(error) => {
             // Services disagree on the case of this member, and clients read both.
@@ -186,7 +187,8 @@ fn xml_body(namespace: &str, operation: &str, answer: &Answer, request_id: &str)
     match answer {
         Ok(output) => {
             let mut result = String::new();
-            if output.as_object().is_some_and(|members| !members.is_empty()) {
+            // An operation without output has no result element; one whose output is hollow has an empty one.
+            if output.is_object() {
                 write_element(&mut result, &format!("{operation}Result"), output);
             }
             format!(

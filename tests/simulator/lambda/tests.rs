@@ -89,6 +89,19 @@ async fn lines_are_logged_as_json_where_they_are_json() {
     assert!(logs.contains(&json!("plain words")), "{logs:?}");
 }
 
+#[tokio::test]
+async fn a_log_can_be_read_on_from_where_it_was_read_to() {
+    let function = function(BTreeMap::new());
+    function.invoke(&json!("crash")).await.unwrap_err();
+    let read = function.log_length();
+    function.invoke(&json!("crash")).await.unwrap_err();
+    let (all, new) = (function.logs_from(0), function.logs_from(read));
+    assert_eq!((all.len(), new.len()), (function.log_length(), function.log_length() - read));
+    assert_eq!(all[read..], new);
+    function.reset();
+    assert_eq!(function.logs_from(read), Vec::<Value>::new());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_function_logged_is_there_when_it_has_answered() {
     let function = function(BTreeMap::new());

@@ -62,7 +62,7 @@ async fn a_hollow_answer_is_a_success_without_members() {
     assert_eq!(session.code, "Success");
     assert!(
         session.body.starts_with(
-            r#"<AssumeRootResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><ResponseMetadata><RequestId>"#
+            r#"<AssumeRootResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRootResult></AssumeRootResult>"#
         ),
         "{}",
         session.body

@@ -2,6 +2,7 @@
 
 mod story;
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,9 +28,9 @@ struct Cli {
 
 #[derive(Args)]
 struct Story {
-    /// How many accounts the organization has, at least two dozen.
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    accounts: usize,
+    /// How many accounts the organization has, 30 to 50,000, which is the most that AWS allows.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(30..=50_000))]
+    accounts: u32,
     /// How long a call to AWS takes on average, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 5)]
     latency: u64,
@@ -49,9 +50,9 @@ struct Serve {
     /// An organization file, such as tests/fixtures/organization.json, instead of the sample organization.
     #[arg(long, value_name = "FILE", conflicts_with = "accounts")]
     organization: Option<PathBuf>,
-    /// How many accounts the sample organization has.
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    accounts: usize,
+    /// How many accounts the sample organization has, 30 to 50,000, which is the most that AWS allows.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(30..=50_000))]
+    accounts: u32,
     /// How long a call takes on average, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
@@ -65,7 +66,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Serve(options)) => serve(options).await,
-        None => story::tell(cli.story.accounts, Duration::from_millis(cli.story.latency)).await,
+        None => story::tell(cli.story.accounts as usize, Duration::from_millis(cli.story.latency)).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,7 +83,7 @@ async fn serve(options: Serve) -> Result<()> {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
             Organization::from_json(&text).with_context(|| format!("`{}`", file.display()))?
         }
-        None => Organization::sample(options.accounts)?,
+        None => Organization::sample(options.accounts as usize)?,
     };
     let aws = Aws::new(organization, Clock::default());
     aws.set_latency(Duration::from_millis(options.latency));
@@ -148,12 +149,11 @@ fn exports(credentials: &Credentials) -> String {
     )
 }
 
-#[expect(clippy::print_stdout, reason = "a command line talks to its user")]
+/// Whoever has stopped reading is told nothing more.
 fn say(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-#[expect(clippy::print_stderr, reason = "a command line says what went wrong")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
 }

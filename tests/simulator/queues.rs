@@ -125,8 +125,13 @@ impl State {
     fn arn_of(&self, queue_url: &str) -> Option<String> {
         let mut segments = queue_url.rsplit('/');
         let (name, account) = (segments.next()?, segments.next()?);
-        let queue =
-            self.queues.iter().find(|(_, Queue { settings, .. })| settings.name == name && settings.account == account);
+        // `sqs.eu-central-1.amazonaws.com` names the Region; a host of the simulator's own does not.
+        let region = segments.next()?.strip_prefix("sqs.").and_then(|host| host.split('.').next());
+        let queue = self.queues.iter().find(|(_, Queue { settings, .. })| {
+            settings.name == name
+                && settings.account == account
+                && region.is_none_or(|region| settings.region == region)
+        });
         queue.map(|(arn, _)| arn.clone())
     }
 

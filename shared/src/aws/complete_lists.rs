@@ -1,4 +1,4 @@
-//! A guard under the list calls: an answer that has no list is an error, not an empty list.
+//! A guard under the list calls: an answer without its list or its end is an error, not a short list.
 //!
 //! The SDK fills in a required list that is missing with an empty one (`*_correct_errors`), after which nobody can tell
 //! the two apart. AWS writes an empty list as an empty element (recorded as `root_list_access_keys_none` and its like).
@@ -35,13 +35,19 @@ impl Intercept for CompleteLists {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some(list) = config.load::<Metadata>().and_then(|metadata| list_of(metadata.name())) else {
-            return Ok(());
-        };
-        let is_there = |body: &[u8]| body.windows(list.len()).any(|window| window == list.as_bytes());
+        let operation = config.load::<Metadata>().map(Metadata::name).unwrap_or_default();
+        let Some(list) = list_of(operation) else { return Ok(()) };
         let response = context.response();
-        if response.status().is_success() && !response.body().bytes().is_some_and(is_there) {
+        if !response.status().is_success() {
+            return Ok(());
+        }
+        let body = response.body().bytes().unwrap_or_default();
+        if !body.windows(list.len()).any(|window| window == list.as_bytes()) {
             return Err(format!("no `{list}>` in the answer").into());
+        }
+        // The SDK's parser takes XML that breaks off for XML that ends.
+        if !body.trim_ascii_end().ends_with(format!("</{operation}Response>").as_bytes()) {
+            return Err("the answer has no end".into());
         }
         Ok(())
     }

@@ -61,17 +61,19 @@ impl Aws {
             .await;
         let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let retries = retries.with_initial_backoff(tuning.retry_backoff);
-        let config = config.into_builder().retry_config(retries.clone()).build();
-        let sts = aws_sdk_sts::config::Builder::from(&config).retry_partition(unrationed("sts"));
+        let steady = RetryConfig::standard()
+            .with_max_attempts(retries.max_attempts())
+            .with_initial_backoff(tuning.retry_backoff);
+        let config = config.into_builder().retry_config(steady.clone()).build();
+        // Adaptive mode, which the template sets, is for the calls that meet one limit side by side. Elsewhere it does
+        // harm: a list is read one page after the other, and one early throttle would hold it up for twenty seconds;
+        // IAM's limits are those of each member, and a throttle in one must not slow down the others.
+        let sts = aws_sdk_sts::config::Builder::from(&config).retry_config(retries).retry_partition(unrationed("sts"));
         let organizations = aws_sdk_organizations::config::Builder::from(&config);
         let organizations = organizations.retry_partition(unrationed("organizations"));
-        // IAM's limits are those of the member: a throttle in one account must not slow down the others, as it would in
-        // adaptive mode.
-        let in_each_account = RetryConfig::standard()
-            .with_max_attempts(retries.max_attempts().min(MOST_ATTEMPTS_IN_AN_ACCOUNT))
-            .with_initial_backoff(tuning.retry_backoff);
+        let in_each_account = steady.max_attempts().min(MOST_ATTEMPTS_IN_AN_ACCOUNT);
         let iam = aws_sdk_iam::config::Builder::from(&config)
-            .retry_config(in_each_account)
+            .retry_config(steady.with_max_attempts(in_each_account))
             .retry_partition(unrationed("iam"))
             .interceptor(complete_lists::CompleteLists);
         Self {

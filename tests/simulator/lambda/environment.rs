@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -14,6 +14,10 @@ use tokio::task::JoinSet;
 
 use super::runtime_api::{Invocation, Report, RuntimeApi};
 use super::{FunctionError, FunctionSettings, Logs};
+
+/// A process has that long until it asks for its first invocation; this does not count as the function's time.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Dropping it kills the process and stops its Runtime API.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl Environment {
         let (invocations, next_invocations) = mpsc::unbounded_channel();
         let (report, reports) = mpsc::unbounded_channel();
         let mut runtime_api = JoinSet::new();
-        runtime_api.spawn(RuntimeApi::new(settings.arn(), next_invocations, report).serve(listener));
+        runtime_api.spawn(RuntimeApi::new(settings.arn(), settings.timeout, next_invocations, report).serve(listener));
 
         // INVARIANT (a process sees only what Lambda sets): none of the machine's variables, above all no credentials.
         let mut process = Command::new(&settings.program.path)
@@ -85,26 +89,29 @@ impl Environment {
         request_id: &str,
         payload: &Value,
     ) -> Result<Result<Value, FunctionError>, Ended> {
-        let deadline = SystemTime::now() + self.timeout;
-        let invocation = Invocation {
-            request_id: request_id.to_owned(),
-            deadline_milliseconds: deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis(),
-            payload: payload.to_string(),
-        };
+        let invocation = Invocation { request_id: request_id.to_owned(), payload: payload.to_string() };
         // The receiving end lives as long as the Runtime API, which ends with this environment.
         let _ = self.invocations.send(invocation);
-        let result = tokio::select! {
-            // A process that reports and ends at once has answered.
-            biased;
-            Some(report) = self.reports.recv() => match report {
-                Report::Outcome(outcome) => Ok(outcome),
-                Report::InitFailed(error) => Err(Ended::InitFailed(error)),
-            },
-            Ok(status) = self.process.wait() => Err(Ended::Exited { status }),
-            () = tokio::time::sleep(self.timeout) => Err(Ended::TimedOut { after: self.timeout }),
-        };
+        let outcome = self.outcome().await;
         self.catch_up_with_logs().await;
-        result
+        outcome
+    }
+
+    async fn outcome(&mut self) -> Result<Result<Value, FunctionError>, Ended> {
+        let mut limit = INIT_TIMEOUT;
+        loop {
+            tokio::select! {
+                // A process that reports and ends at once has answered.
+                biased;
+                Some(report) = self.reports.recv() => match report {
+                    Report::Started => limit = self.timeout,
+                    Report::Outcome(outcome) => return Ok(outcome),
+                    Report::InitFailed(error) => return Err(Ended::InitFailed(error)),
+                },
+                Ok(status) = self.process.wait() => return Err(Ended::Exited { status }),
+                () = tokio::time::sleep(limit) => return Err(Ended::TimedOut { after: limit }),
+            }
+        }
     }
 
     /// Returns when the logs have what the process wrote before it answered.

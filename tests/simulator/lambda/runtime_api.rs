@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -25,20 +26,21 @@ const LARGEST_RESPONSE: usize = 6_291_556;
 #[derive(Debug)]
 pub(super) struct Invocation {
     pub(super) request_id: String,
-    /// By the machine's clock, since the Unix epoch.
-    pub(super) deadline_milliseconds: u128,
     pub(super) payload: String,
 }
 
 /// What the process has to say.
 #[derive(Debug)]
 pub(super) enum Report {
+    /// It took the invocation: from now on its time runs.
+    Started,
     Outcome(Result<Value, FunctionError>),
     InitFailed(FunctionError),
 }
 
 pub(super) struct RuntimeApi {
     function_arn: String,
+    timeout: Duration,
     invocations: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     /// The request id of the invocation that has no answer yet.
     current: Mutex<Option<String>>,
@@ -48,10 +50,17 @@ pub(super) struct RuntimeApi {
 impl RuntimeApi {
     pub(super) fn new(
         function_arn: String,
+        timeout: Duration,
         invocations: mpsc::UnboundedReceiver<Invocation>,
         reports: mpsc::UnboundedSender<Report>,
     ) -> Self {
-        Self { function_arn, invocations: tokio::sync::Mutex::new(invocations), current: Mutex::default(), reports }
+        Self {
+            function_arn,
+            timeout,
+            invocations: tokio::sync::Mutex::new(invocations),
+            current: Mutex::default(),
+            reports,
+        }
     }
 
     /// Serves until it is dropped, its connections with it.
@@ -99,10 +108,13 @@ impl RuntimeApi {
             return error(StatusCode::GONE, "Stopped", "the environment is being stopped");
         };
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(invocation.request_id.clone());
+        // Nobody waits for a process that is being stopped.
+        let _ = self.reports.send(Report::Started);
+        let deadline = (SystemTime::now() + self.timeout).duration_since(UNIX_EPOCH).unwrap_or_default();
         let response = Response::builder()
             .header("Content-Type", "application/json")
             .header("Lambda-Runtime-Aws-Request-Id", &invocation.request_id)
-            .header("Lambda-Runtime-Deadline-Ms", invocation.deadline_milliseconds.to_string())
+            .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
             .header("Lambda-Runtime-Invoked-Function-Arn", &self.function_arn)
             .header(
                 "Lambda-Runtime-Trace-Id",
@@ -140,7 +152,6 @@ impl RuntimeApi {
     }
 
     fn report(&self, report: Report) -> Response<Full<Bytes>> {
-        // Nobody waits for a process that is being stopped.
         let _ = self.reports.send(report);
         answer(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
     }

@@ -72,6 +72,15 @@ async fn a_function_that_takes_too_long_is_killed() {
 }
 
 #[tokio::test]
+async fn starting_up_does_not_count_as_the_time_of_the_function() {
+    let variables = BTreeMap::from([("INIT_MILLISECONDS".to_owned(), "1500".to_owned())]);
+    let mut settings = Arc::try_unwrap(function(variables).inner).unwrap().settings;
+    settings.timeout = Duration::from_secs(1);
+    let answer = Function::new(settings).invoke(&json!("describe")).await;
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
 async fn two_invocations_run_side_by_side_in_two_processes() {
     let function = function(BTreeMap::new());
     let payload = json!("describe");
@@ -123,6 +132,9 @@ async fn a_program_that_cannot_start_is_an_error() {
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "what a function prints is its log")]
 fn tiny_function() {
     let address = std::env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
+    if let Ok(milliseconds) = std::env::var("INIT_MILLISECONDS") {
+        std::thread::sleep(Duration::from_millis(milliseconds.parse().unwrap()));
+    }
     loop {
         let (head, payload) = exchange(&address, "GET", "invocation/next", "");
         let header = |name: &str| {

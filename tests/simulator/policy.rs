@@ -107,6 +107,10 @@ impl TryFrom<Value> for PolicyDocument {
 
     fn try_from(source: Value) -> Result<Self, PolicyError> {
         let written = WrittenDocument::deserialize(&source).map_err(|error| PolicyError(error.to_string()))?;
+        // The older version takes a variable for text, which nobody means.
+        if written.version != Some(Version::Current) && source.to_string().contains("${") {
+            return Err(PolicyError("a policy variable needs `Version` `2012-10-17`".to_owned()));
+        }
         let statements = written
             .statement
             .into_vec()
@@ -160,6 +164,15 @@ impl Scope {
         }
     }
 
+    /// Refuses what is no action: `*`, or a service's name, a colon and the operation.
+    fn of_actions(self) -> Result<Self, String> {
+        let (Self::Only(actions) | Self::AllBut(actions)) = &self;
+        match actions.iter().find(|action| *action != "*" && !action.contains(':')) {
+            Some(action) => Err(format!("`{action}` is no action, such as `iam:GetUser`")),
+            None => Ok(self),
+        }
+    }
+
     fn from_either(
         name: &str,
         only: Option<OneOrMany<String>>,
@@ -179,7 +192,7 @@ impl TryFrom<WrittenStatement> for Statement {
     fn try_from(written: WrittenStatement) -> Result<Self, String> {
         Ok(Self {
             effect: written.effect,
-            actions: Scope::from_either("Action", written.action, written.not_action)?,
+            actions: Scope::from_either("Action", written.action, written.not_action)?.of_actions()?,
             resources: Scope::from_either("Resource", written.resource, written.not_resource)?,
             conditions: Conditions::parse(written.condition)?,
         })
@@ -189,11 +202,19 @@ impl TryFrom<WrittenStatement> for Statement {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct WrittenDocument {
-    #[serde(rename = "Version")]
-    _version: Option<String>,
+    version: Option<Version>,
     #[serde(rename = "Id")]
     _id: Option<String>,
     statement: OneOrMany<WrittenStatement>,
+}
+
+/// The versions of the policy language. IAM has no others, and takes the older one where none is given.
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+enum Version {
+    #[serde(rename = "2008-10-17")]
+    Old,
+    #[serde(rename = "2012-10-17")]
+    Current,
 }
 
 #[derive(Deserialize)]
@@ -308,6 +329,20 @@ mod tests {
                 json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringEqual": {"a": "b"}}}),
                 "Statement[0]: unknown condition operator `StringEqual`",
             ),
+            (json!({"Effect": "Deny", "Action": "GetUser", "Resource": "*"}), "Statement[0]: `GetUser` is no action"),
+            (json!({"Effect": "Deny", "Action": "*", "Resource": "${aws:username}"}), "needs `Version`"),
+            (
+                json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"Null": {"aws:AssumedRoot": "yes"}}}),
+                "Statement[0]: `yes` is no value for `Null` on `aws:AssumedRoot`",
+            ),
+            (
+                json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"DateLessThan": {"a": "soon"}}}),
+                "`soon` is no value for `DateLessThan`",
+            ),
+            (
+                json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"IpAddress": {"a": "10.0.0.0/33"}}}),
+                "`10.0.0.0/33` is no value for `IpAddress`",
+            ),
         ] {
             let error = serde_json::from_value::<PolicyDocument>(json!({"Statement": statement})).unwrap_err();
             assert!(error.to_string().contains(problem), "{error}");
@@ -316,5 +351,7 @@ mod tests {
             "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*", "Principle": "*"}
         }));
         assert!(error.is_err(), "an unknown element must not be ignored");
+        let version = json!({"Version": "2020-01-01", "Statement": []});
+        assert!(serde_json::from_value::<PolicyDocument>(version).is_err(), "IAM has no such version");
     }
 }

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 use super::{Context, OneOrMany, Scalar, wildcard};
 
@@ -19,13 +20,13 @@ impl Conditions {
     pub(super) fn parse(written: BTreeMap<String, BTreeMap<String, OneOrMany<Scalar>>>) -> Result<Self, String> {
         let mut conditions = Vec::new();
         for (operator, keys) in written {
-            let operator = Operator::parse(&operator)?;
+            let parsed = Operator::parse(&operator)?;
             for (key, values) in keys {
-                conditions.push(Condition {
-                    operator,
-                    key,
-                    values: values.into_vec().into_iter().map(Scalar::into_text).collect(),
-                });
+                let values: Vec<_> = values.into_vec().into_iter().map(Scalar::into_text).collect();
+                if let Some(value) = values.iter().find(|value| !parsed.comparison.takes(value)) {
+                    return Err(format!("`{value}` is no value for `{operator}` on `{key}`"));
+                }
+                conditions.push(Condition { operator: parsed, key, values });
             }
         }
         Ok(Self(conditions))
@@ -180,6 +181,21 @@ impl Condition {
 }
 
 impl Comparison {
+    /// Whether a policy may compare with the value at all. One that could never be compared would make a condition that
+    /// never holds, or always. What a variable stands for is not known yet.
+    fn takes(self, value: &str) -> bool {
+        if value.contains("${") {
+            return true;
+        }
+        match self {
+            Self::Equals | Self::EqualsIgnoringCase | Self::Like | Self::Arn => true,
+            Self::Bool | Self::Null => ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(value)),
+            Self::IpAddress => network(value).is_some(),
+            Self::Numeric(_) => value.parse::<f64>().is_ok(),
+            Self::Date(_) => instant(value).is_some(),
+        }
+    }
+
     fn compare(self, wanted: &str, value: &str) -> bool {
         match self {
             Self::Equals => wanted == value,
@@ -220,28 +236,39 @@ fn arn_matches(wanted: &str, value: &str) -> bool {
     wanted.len() == value.len() && wanted.iter().zip(&value).all(|(wanted, value)| wildcard::matches(wanted, value))
 }
 
-fn ip_matches(network: &str, address: &str) -> Option<bool> {
-    let (network, bits) = match network.split_once('/') {
-        Some((network, bits)) => (network, Some(bits.parse::<u32>().ok()?)),
-        None => (network, None),
+/// `10.0.0.0/8`, or an address, which is a network of its own: the address and how many bits of it count.
+fn network(text: &str) -> Option<(IpAddr, u32)> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u32>().ok()?)),
+        None => (text, None),
     };
-    let (network, address, width) = match (network.parse().ok()?, address.parse().ok()?) {
+    let address: IpAddr = address.parse().ok()?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let bits = bits.unwrap_or(width);
+    (bits <= width).then_some((address, bits))
+}
+
+fn ip_matches(wanted: &str, address: &str) -> Option<bool> {
+    let (network, bits) = network(wanted)?;
+    let (network, address, width) = match (network, address.parse().ok()?) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
             (u128::from(network.to_bits()), u128::from(address.to_bits()), 32)
         }
         (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits(), address.to_bits(), 128),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
     };
-    let host_bits = u32::checked_sub(width, bits.unwrap_or(width))?;
+    let host_bits = u32::checked_sub(width, bits)?;
     // A shift by the whole width is no shift at all to `checked_shr`: a prefix of 0 bits holds every address.
     Some(network.checked_shr(host_bits).unwrap_or(0) == address.checked_shr(host_bits).unwrap_or(0))
 }
 
+/// A date of ISO 8601 with or without a time, or seconds since the epoch.
 fn instant(text: &str) -> Option<OffsetDateTime> {
-    match text.parse() {
-        Ok(epoch) => OffsetDateTime::from_unix_timestamp(epoch).ok(),
-        Err(_) => OffsetDateTime::parse(text, &Rfc3339).ok(),
+    if let Ok(epoch) = text.parse() {
+        return OffsetDateTime::from_unix_timestamp(epoch).ok();
     }
+    let date = || Date::parse(text, format_description!("[year]-[month]-[day]")).ok();
+    OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| Some(date()?.midnight().assume_utc()))
 }
 
 #[cfg(test)]
@@ -280,6 +307,8 @@ mod tests {
             (json!({"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}), true),
             (json!({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), false),
             (json!({"DateLessThan": {"aws:CurrentTime": "2026-11-20T12:00:01Z"}}), true),
+            (json!({"DateLessThan": {"aws:CurrentTime": "2026-11-21"}}), true),
+            (json!({"DateLessThan": {"aws:CurrentTime": "2026-11-20"}}), false),
             (json!({"DateGreaterThanEquals": {"aws:CurrentTime": "2026-11-21T00:00:00Z"}}), false),
             (json!({"NumericLessThanEquals": {"sts:DurationSeconds": 900}}), true),
             (json!({"NumericLessThan": {"sts:DurationSeconds": "900"}}), false),

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -78,6 +79,11 @@ impl From<LambdaEvent<Value>> for Invocation {
 }
 
 impl Invocation {
+    /// When the last piece of work may be begun: so long before the end, or a quarter of a short invocation.
+    pub fn last_start(&self, before_the_end: Duration) -> Instant {
+        self.deadline - before_the_end.min(self.time_allowed / 4)
+    }
+
     /// When work on an account ends, so that what happened can still be reported.
     pub fn work_until(&self) -> Instant {
         self.deadline - Duration::from_secs(10).min(self.time_allowed / 8)
@@ -137,6 +143,12 @@ impl From<FunctionError> for Diagnostic {
     fn from(error: FunctionError) -> Self {
         Self { error_type: error.error_type.to_owned(), error_message: error.message }
     }
+}
+
+/// What a function answers, as Lambda takes it.
+pub fn answer(answer: &impl Serialize) -> Result<Value, FunctionError> {
+    serde_json::to_value(answer)
+        .map_err(|error| FunctionError { error_type: "UnwritableResponse", message: error.to_string() })
 }
 
 /// The messages of an event source mapping, or nothing if the payload is not from a queue.

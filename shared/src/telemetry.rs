@@ -22,7 +22,8 @@ pub fn account_record(run: &str, record: &AccountRecord) {
     write_line("AccountRecord", json!({ "run": run }), record);
 }
 
-/// Writes the line of an audit, without its accounts: a line of CloudWatch Logs holds 256 KiB.
+/// Writes the line of an audit, without its accounts, which have lines of their own: a line of CloudWatch Logs holds
+/// 256 KiB.
 pub fn audit_report(report: &AuditReport) {
     let mut report = serde_json::to_value(report).unwrap_or_default();
     if let Some(fields) = report.as_object_mut() {

@@ -203,19 +203,12 @@ fn check_mfa_last(before: &Organization, calls: &[CallRecord]) {
         before.accounts.iter().map(|(id, account)| (id.clone(), account.root.clone())).collect();
     for call in calls.iter().filter(|call| changed(call) && call.service == "iam") {
         let Some(root) = left.get_mut(&id(&call.account)) else { continue };
-        let input = |member: &str| call.input[member].as_str().unwrap_or_default().to_owned();
-        match call.operation.as_str() {
-            "DeleteLoginProfile" => root.login_profile = None,
-            "DeleteAccessKey" => root.access_keys.retain(|key| key.id != input("AccessKeyId")),
-            "DeleteSigningCertificate" => {
-                root.signing_certificates.retain(|certificate| certificate.id != input("CertificateId"));
-            }
-            "DeactivateMFADevice" => {
-                let unprotected = RootCredentials { mfa_devices: Vec::new(), ..root.clone() };
-                assert!(unprotected.is_empty(), "MFA goes while {unprotected:?} is left in {}", call.account);
-                root.mfa_devices.retain(|device| device.serial_number != input("SerialNumber"));
-            }
-            other => panic!("{other} changes root credentials"),
-        }
+        let unprotected = root.without_mfa();
+        assert!(
+            call.operation != "DeactivateMFADevice" || unprotected.is_empty(),
+            "MFA goes while {unprotected:?} is left in {}",
+            call.account
+        );
+        assert!(call.take_from(root), "{} changes root credentials", call.operation);
     }
 }

@@ -179,6 +179,12 @@ pub struct Principal {
 }
 
 impl RootCredentials {
+    /// All that MFA protects.
+    #[must_use]
+    pub fn without_mfa(&self) -> Self {
+        Self { mfa_devices: Vec::new(), ..self.clone() }
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

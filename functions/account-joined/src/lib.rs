@@ -37,8 +37,7 @@ pub async fn handle(function: Function, invocation: Invocation) -> Result<Value,
         let disposition = decide(&function, &invocation, message, &mut examined).await;
         function.dispose(message, disposition, &mut response).await;
     }
-    serde_json::to_value(response)
-        .map_err(|error| FunctionError { error_type: "UnwritableResponse", message: error.to_string() })
+    runtime::answer(&response)
 }
 
 /// Handles one message. An account that another message of the batch announced is not looked at twice.
@@ -67,7 +66,7 @@ async fn decide(
     if let Some(disposition) = examined.get(&account) {
         return disposition.clone();
     }
-    if invocation.deadline < Instant::now() + LAST_START.min(invocation.time_allowed / 4) {
+    if invocation.last_start(LAST_START) < Instant::now() {
         return Disposition::Retry { after: Duration::ZERO };
     }
     let disposition = examine(function, invocation, &account, runtime::receive_count(message)).await;

@@ -69,11 +69,12 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
         selection: work.request.selection,
         completeness,
         totals,
-        accounts: records.into_values().collect(),
+        accounts: Vec::new(),
         accounts_left_out: 0,
     };
+    // The log has the records already, each on its own line.
     telemetry::audit_report(&report);
-    Ok(Share { report, rest })
+    Ok(Share { report: AuditReport { accounts: records.into_values().collect(), ..report }, rest })
 }
 
 struct Examined {
@@ -95,7 +96,7 @@ async fn examine_all(function: &Function, invocation: &Invocation, work: &Work) 
     let Settings { scope, hold_back, concurrency, .. } = &function.settings;
     let mode = work.request.mode;
     let until = invocation.work_until();
-    let last_start = invocation.deadline - LAST_START.min(invocation.time_allowed / 4);
+    let last_start = invocation.last_start(LAST_START);
     let examiner = Examiner { aws: &function.aws, scope, hold_back: *hold_back, mode, until };
     let outcomes = listing::accounts(&function.aws, work.cursor.clone(), last_start)
         .map(|listed| examine(&examiner, &work.request.selection, listed))

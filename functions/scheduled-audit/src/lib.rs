@@ -36,8 +36,7 @@ pub async fn handle(function: Function, invocation: Invocation) -> Result<Value,
         let disposition = decide(&function, &invocation, &message).await;
         function.dispose(&message, disposition, &mut response).await;
     }
-    serde_json::to_value(response)
-        .map_err(|error| FunctionError { error_type: "UnwritableResponse", message: error.to_string() })
+    runtime::answer(&response)
 }
 
 /// Why an audit could not be done, or not to its end.
@@ -89,10 +88,8 @@ fn not_ready(error: NotReady) -> AuditError {
             AuditError::Retryable(Rejection { error_type: "OrganizationNotRead", message })
         }
         NotReady::Organization(_) => reject("OrganizationNotReady", message),
-        NotReady::OtherManagementAccount { .. } | NotReady::NoSuchConfiguredUnit { .. } => {
-            reject("InvalidSettings", message)
-        }
-        NotReady::NoSuchRequestedUnit { .. } => reject("InvalidRequest", message),
+        NotReady::OtherManagementAccount(..) | NotReady::NoSuchConfiguredUnit(_) => reject("InvalidSettings", message),
+        NotReady::NoSuchRequestedUnit(_) => reject("InvalidRequest", message),
     }
 }
 
@@ -124,8 +121,7 @@ fn answer(mut report: AuditReport) -> Result<Value, FunctionError> {
     for is_left_out in leave_out {
         report.accounts.retain(|record| !is_left_out(record));
         report.accounts_left_out = u64::try_from(all - report.accounts.len()).unwrap_or(u64::MAX);
-        answer = serde_json::to_value(&report)
-            .map_err(|error| FunctionError { error_type: "UnwritableResponse", message: error.to_string() })?;
+        answer = runtime::answer(&report)?;
         if answer.to_string().len() <= LONGEST_ANSWER {
             break;
         }

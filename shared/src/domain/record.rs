@@ -93,7 +93,7 @@ pub struct AuditReport {
     pub totals: Totals,
     /// One record for each account that this invocation looked at, in the order of their ids.
     pub accounts: Vec<AccountRecord>,
-    /// How many clean accounts are not in `accounts`, because the answer would have been too long for Lambda.
+    /// How many records are not in `accounts`, the clean ones first, because the answer would have been too long for Lambda.
     #[serde(default)]
     pub accounts_left_out: u64,
 }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use super::caller::Caller;
 use super::service::Service;
 use crate::api::{Answer, ApiError};
-use crate::organization::AccountId;
+use crate::organization::{AccountId, RootCredentials};
 
 /// A call whose caller is known.
 pub(crate) struct Call {
@@ -66,6 +66,21 @@ pub enum Outcome {
 }
 
 impl CallRecord {
+    /// Takes from the credentials what the call took from its account; false if it is no call that strips one.
+    pub fn take_from(&self, root: &mut RootCredentials) -> bool {
+        let input = |member: &str| self.input.get(member).and_then(Value::as_str).unwrap_or_default();
+        match self.operation.as_str() {
+            "DeleteLoginProfile" => root.login_profile = None,
+            "DeleteAccessKey" => root.access_keys.retain(|key| key.id != input("AccessKeyId")),
+            "DeleteSigningCertificate" => {
+                root.signing_certificates.retain(|certificate| certificate.id != input("CertificateId"));
+            }
+            "DeactivateMFADevice" => root.mfa_devices.retain(|device| device.serial_number != input("SerialNumber")),
+            _ => return false,
+        }
+        true
+    }
+
     /// `iam:DeleteAccessKey`.
     pub fn action(&self) -> String {
         format!("{}:{}", self.service, self.operation)

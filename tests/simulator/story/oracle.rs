@@ -151,23 +151,14 @@ fn held(root: &RootCredentials) -> String {
     Credentials::from(root).to_string()
 }
 
-/// Takes from the credentials what the call took.
+/// Takes from the credentials what the call took, and says what was wrong with that.
 fn follow(root: &mut RootCredentials, call: &CallRecord) -> Result<(), String> {
-    let input = |member: &str| call.input.get(member).and_then(serde_json::Value::as_str).unwrap_or_default();
-    match call.operation.as_str() {
-        "DeleteLoginProfile" => root.login_profile = None,
-        "DeleteAccessKey" => root.access_keys.retain(|key| key.id != input("AccessKeyId")),
-        "DeleteSigningCertificate" => {
-            root.signing_certificates.retain(|certificate| certificate.id != input("CertificateId"));
-        }
-        "DeactivateMFADevice" => {
-            let protected = RootCredentials { mfa_devices: Vec::new(), ..root.clone() };
-            root.mfa_devices.retain(|device| device.serial_number != input("SerialNumber"));
-            if !protected.is_empty() {
-                return Err(format!("without MFA is left {}", held(&protected)));
-            }
-        }
-        _ => return Err("no call that strips an account".to_owned()),
+    let protected = root.without_mfa();
+    if !call.take_from(root) {
+        return Err("no call that strips an account".to_owned());
+    }
+    if call.operation == "DeactivateMFADevice" && !protected.is_empty() {
+        return Err(format!("without MFA is left {}", held(&protected)));
     }
     Ok(())
 }

@@ -31,18 +31,19 @@ impl Examiner<'_> {
     /// Examines the account if the scope covers it. In `Audit` mode nothing is changed.
     pub async fn examine(&self, account: &Account) -> AccountRecord {
         let id = account.id.clone();
+        let now = OffsetDateTime::now_utc();
         let record = match self.scope.cover(account) {
             Coverage::Covered(covered) => timeout_at(self.until, self.examine_covered(&covered))
                 .await
-                .unwrap_or_else(|_| AccountRecord::unknown(id, out_of_time())),
-            Coverage::NotCovered(reason) => AccountRecord::not_covered(id, &reason),
-            Coverage::Undecided(undecided) => AccountRecord::undecided(id, &undecided),
+                .unwrap_or_else(|_| AccountRecord::unknown(id, out_of_time(), now)),
+            Coverage::NotCovered(reason) => AccountRecord::not_covered(id, &reason, now),
+            Coverage::Undecided(undecided) => AccountRecord::undecided(id, &undecided, now),
         };
-        record.named(&account.name)
+        AccountRecord { examined: OffsetDateTime::now_utc(), ..record.named(&account.name) }
     }
 
     async fn examine_covered(&self, account: &CoveredAccount) -> AccountRecord {
-        let mut record = AccountRecord::new(account.id().clone(), Verdict::Unknown);
+        let mut record = AccountRecord::new(account.id().clone(), Verdict::Unknown, OffsetDateTime::now_utc());
         let session: RootSession<Audit> = match self.open(account, &mut record).await {
             Ok(session) => session,
             Err(failure) => return record.with_failure(failure),
@@ -84,7 +85,7 @@ impl Examiner<'_> {
     ) -> Result<RootSession<T>, Failure> {
         let session = self.aws.open_root_session::<T>(account).await;
         match &session {
-            Ok(_) => record.sessions.push(T::POLICY),
+            Ok(session) => record.sessions.push(session.opened().clone()),
             Err(failure) => warn!(account = %account.id(), task = %T::POLICY, error = %failure, "no root session"),
         }
         session
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn conclude(stripping: Stripping, held_back: Vec<HeldBack>) -> AccountRecord {
-        let record = AccountRecord::new("444455556666".parse().unwrap(), Verdict::Unknown);
+        let record = AccountRecord::new("444455556666".parse().unwrap(), Verdict::Unknown, OffsetDateTime::UNIX_EPOCH);
         concluded(AccountRecord { held_back, ..record }, stripping)
     }
 

@@ -18,6 +18,7 @@ use shared::events::account_joined::{self, Announcement};
 use shared::examine::Examiner;
 use shared::runtime::{self, Disposition, Function, FunctionError, Invocation};
 use shared::telemetry;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -78,7 +79,10 @@ async fn examine(function: &Function, invocation: &Invocation, id: &AccountId, r
     let account = match function.aws.describe_account(id).await {
         Ok(account) => account,
         Err(failure) => {
-            telemetry::account_record(&invocation.request_id, &AccountRecord::unknown(id.clone(), failure.clone()));
+            telemetry::account_record(
+                &invocation.request_id,
+                &AccountRecord::unknown(id.clone(), failure.clone(), OffsetDateTime::now_utc()),
+            );
             return after_failure(id, &failure, receive_count);
         }
     };

@@ -66,6 +66,7 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
         organization: organization.id,
         management_account: organization.management_account,
         mode: work.request.mode,
+        trigger: work.request.trigger,
         selection: work.request.selection,
         completeness,
         totals,
@@ -177,7 +178,9 @@ async fn examine(examiner: &Examiner<'_>, selection: &Selection, listed: Listed)
         Listed::Account(account) => match is_selected(selection, &account) {
             Some(true) => examiner.examine(&account).await,
             Some(false) => return Outcome::NotSelected(account.id),
-            None => AccountRecord::undecided(account.id, &Undecided::Path).named(&account.name),
+            None => {
+                AccountRecord::undecided(account.id, &Undecided::Path, OffsetDateTime::now_utc()).named(&account.name)
+            }
         },
     };
     Outcome::Record(Box::new(record))
@@ -187,9 +190,9 @@ async fn examine_named(examiner: &Examiner<'_>, id: AccountId) -> AccountRecord 
     match examiner.aws.describe_account(&id).await {
         Ok(account) => examiner.examine(&account).await,
         Err(failure) if failure.cause == Cause::AccountNotFound => {
-            AccountRecord::not_covered(id, &NotCovered::NotInOrganization)
+            AccountRecord::not_covered(id, &NotCovered::NotInOrganization, OffsetDateTime::now_utc())
         }
-        Err(failure) => AccountRecord::unknown(id, failure),
+        Err(failure) => AccountRecord::unknown(id, failure, OffsetDateTime::now_utc()),
     }
 }
 

@@ -25,12 +25,14 @@ use std::marker::PhantomData;
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sts::config::Region;
 use aws_sdk_sts::types::PolicyDescriptorType;
+use time::OffsetDateTime;
 use tracing::info;
 
 use super::api_failure::{failed, unreadable};
 use super::{Aws, Patience};
 use crate::domain::failure::{Cause, Failure};
-use crate::domain::id::{AccessKeyId, AccountId};
+use crate::domain::id::AccountId;
+use crate::domain::record::OpenedSession;
 use crate::domain::scope::CoveredAccount;
 use crate::domain::task::TaskPolicy;
 
@@ -78,7 +80,7 @@ mod sealed {
 /// its `Debug` shows the id of the access key alone.
 pub struct RootSession<T: RootTask> {
     account: AccountId,
-    access_key_id: AccessKeyId,
+    opened: OpenedSession,
     credentials: SharedCredentialsProvider,
     pub(super) iam: aws_sdk_iam::Client,
     pub(super) patience: Patience,
@@ -97,7 +99,7 @@ impl Aws {
         info!(
             account = %session.account,
             task = %T::POLICY,
-            access_key_id = %session.access_key_id,
+            access_key_id = %session.opened.access_key_id,
             "opened a root session"
         );
         Ok(session)
@@ -135,7 +137,7 @@ impl Aws {
             .build();
         Ok(RootSession {
             account: account.id().clone(),
-            access_key_id,
+            opened: OpenedSession { access_key_id, task: T::POLICY, opened: OffsetDateTime::now_utc() },
             credentials: SharedCredentialsProvider::new(credentials),
             iam: self.iam.clone(),
             patience: self.patience,
@@ -154,9 +156,9 @@ impl<T: RootTask> RootSession<T> {
         &self.account
     }
 
-    /// The id under which CloudTrail and GuardDuty show what this session does.
-    pub fn access_key_id(&self) -> &AccessKeyId {
-        &self.access_key_id
+    /// What CloudTrail and GuardDuty know this session by.
+    pub fn opened(&self) -> &OpenedSession {
+        &self.opened
     }
 }
 
@@ -164,8 +166,7 @@ impl<T: RootTask> std::fmt::Debug for RootSession<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RootSession")
             .field("account", &self.account)
-            .field("task", &T::POLICY)
-            .field("access_key_id", &self.access_key_id)
+            .field("opened", &self.opened)
             .finish_non_exhaustive()
     }
 }

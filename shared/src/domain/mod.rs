@@ -12,3 +12,4 @@ pub mod record;
 pub mod request;
 pub mod scope;
 pub mod task;
+pub mod trigger;

@@ -8,11 +8,12 @@ use time::OffsetDateTime;
 
 use super::credentials::RootCredentials;
 use super::failure::{Cause, Failure};
-use super::id::{AccountId, OrganizationId};
+use super::id::{AccessKeyId, AccountId, OrganizationId};
 use super::plan::{DeletionStep, HeldBack};
 use super::request::{Mode, Selection};
 use super::scope::{NotCovered, Undecided};
 use super::task::TaskPolicy;
+use super::trigger::Trigger;
 
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -44,6 +45,12 @@ pub struct AccountRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_name: Option<String>,
     pub verdict: Verdict,
+    /// When the account was looked at: the verdict is about this moment.
+    #[serde(with = "time::serde::rfc3339")]
+    pub examined: OffsetDateTime,
+    /// Since when the account is in this state; absent where the state could not be read or written.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub since: Option<OffsetDateTime>,
     /// Why, in words; absent where the verdict says it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -70,7 +77,17 @@ pub struct AccountRecord {
     pub left: Option<RootCredentials>,
     /// The root sessions that were opened for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sessions: Vec<TaskPolicy>,
+    pub sessions: Vec<OpenedSession>,
+}
+
+/// A root session that was opened. The id of its access key is what CloudTrail and GuardDuty show of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedSession {
+    pub access_key_id: AccessKeyId,
+    pub task: TaskPolicy,
+    #[serde(with = "time::serde::rfc3339")]
+    pub opened: OffsetDateTime,
 }
 
 /// The outcome of an audit, or of the part of it that one invocation did.
@@ -87,6 +104,7 @@ pub struct AuditReport {
     pub organization: OrganizationId,
     pub management_account: AccountId,
     pub mode: Mode,
+    pub trigger: Trigger,
     pub selection: Selection,
     pub completeness: Completeness,
     /// Over the whole audit so far, earlier invocations included.
@@ -136,11 +154,13 @@ pub struct CredentialCounts {
 
 impl AccountRecord {
     /// A record with a verdict and nothing else yet.
-    pub fn new(account_id: AccountId, verdict: Verdict) -> Self {
+    pub fn new(account_id: AccountId, verdict: Verdict, examined: OffsetDateTime) -> Self {
         Self {
             account_id,
             account_name: None,
             verdict,
+            examined,
+            since: None,
             reason: None,
             failure: None,
             remedy: None,
@@ -154,20 +174,20 @@ impl AccountRecord {
         }
     }
 
-    pub fn not_covered(account_id: AccountId, reason: &NotCovered) -> Self {
-        Self { reason: Some(reason.to_string()), ..Self::new(account_id, Verdict::NotCovered) }
+    pub fn not_covered(account_id: AccountId, reason: &NotCovered, examined: OffsetDateTime) -> Self {
+        Self { reason: Some(reason.to_string()), ..Self::new(account_id, Verdict::NotCovered, examined) }
     }
 
     /// The account could not be read: never `Clean`.
-    pub fn unknown(account_id: AccountId, failure: Failure) -> Self {
-        Self::new(account_id, Verdict::Unknown).with_failure(failure)
+    pub fn unknown(account_id: AccountId, failure: Failure, examined: OffsetDateTime) -> Self {
+        Self::new(account_id, Verdict::Unknown, examined).with_failure(failure)
     }
 
     /// AWS has not said what decides: never `NotCovered`.
-    pub fn undecided(account_id: AccountId, undecided: &Undecided) -> Self {
+    pub fn undecided(account_id: AccountId, undecided: &Undecided, examined: OffsetDateTime) -> Self {
         let failure =
             Failure::observed(Cause::UnreadableAnswer, "the description of the account", undecided.to_string());
-        Self::unknown(account_id, failure)
+        Self::unknown(account_id, failure, examined)
     }
 
     #[must_use]
@@ -194,8 +214,8 @@ impl Totals {
         for step in &record.removed {
             self.removed.add_step(step);
         }
-        for task in &record.sessions {
-            *self.sessions.entry(*task).or_default() += 1;
+        for session in &record.sessions {
+            *self.sessions.entry(session.task).or_default() += 1;
         }
     }
 
@@ -228,6 +248,12 @@ impl CredentialCounts {
 mod tests {
     use super::*;
 
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-11-20 12:00 UTC);
+
+    fn session(task: TaskPolicy) -> OpenedSession {
+        OpenedSession { access_key_id: "ASIASESSIONKEYEXAMPLE".parse().unwrap(), task, opened: NOW }
+    }
+
     #[test]
     fn totals_count_what_the_records_say() {
         let id: AccountId = "444455556666".parse().unwrap();
@@ -237,10 +263,14 @@ mod tests {
                 DeletionStep::DeleteLoginProfile,
                 DeletionStep::DeleteAccessKey("AKIAREMOVEDKEYEXAMPLE".parse().unwrap()),
             ],
-            sessions: vec![TaskPolicy::IamAuditRootUserCredentials, TaskPolicy::IamDeleteRootUserCredentials],
-            ..AccountRecord::new(id.clone(), Verdict::Stripped)
+            sessions: vec![
+                session(TaskPolicy::IamAuditRootUserCredentials),
+                session(TaskPolicy::IamDeleteRootUserCredentials),
+            ],
+            ..AccountRecord::new(id.clone(), Verdict::Stripped, NOW)
         });
-        totals.add(&AccountRecord::unknown(id, Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded")));
+        let throttled = Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded");
+        totals.add(&AccountRecord::unknown(id, throttled, NOW));
         assert_eq!(totals.accounts, 2);
         assert_eq!((totals.of(Verdict::Stripped), totals.of(Verdict::Unknown), totals.of(Verdict::Clean)), (1, 1, 0));
         assert_eq!(totals.causes, BTreeMap::from([(Cause::Throttled, 1)]));
@@ -253,6 +283,7 @@ mod tests {
         let record = AccountRecord::unknown(
             "444455556666".parse().unwrap(),
             Failure::observed(Cause::Throttled, "sts:AssumeRoot", "Rate exceeded"),
+            NOW,
         );
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(json["accountId"], "444455556666");

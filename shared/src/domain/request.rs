@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::id::{AccountId, OrganizationalUnitId};
+use super::trigger::Trigger;
 
 /// The most accounts that one request may name.
 pub const MAX_REQUESTED_ACCOUNTS: usize = 1_000;
@@ -33,6 +34,7 @@ pub enum Selection {
 pub struct AuditRequest {
     pub selection: Selection,
     pub mode: Mode,
+    pub trigger: Trigger,
 }
 
 /// A request that asks for nothing, for two things, or for what it may not have.
@@ -67,6 +69,14 @@ struct WrittenRequest {
     organizational_units: Option<BTreeSet<OrganizationalUnitId>>,
     accounts: Option<BTreeSet<AccountId>>,
     mode: Option<Mode>,
+    trigger: Option<WrittenTrigger>,
+}
+
+/// What a request may say of itself.
+#[derive(Deserialize)]
+enum WrittenTrigger {
+    Schedule,
+    Request,
 }
 
 /// A text that is no mode.
@@ -101,7 +111,11 @@ impl AuditRequest {
         if mode > deployed {
             return Err(InvalidRequest::MoreThanDeployed);
         }
-        Ok(Self { selection, mode })
+        let trigger = match written.trigger {
+            Some(WrittenTrigger::Schedule) => Trigger::Schedule,
+            Some(WrittenTrigger::Request) | None => Trigger::Request,
+        };
+        Ok(Self { selection, mode, trigger })
     }
 }
 
@@ -138,6 +152,8 @@ mod tests {
         assert_eq!(parse(json!({"everything": true})).selection, Selection::Everything);
         assert_eq!(parse(json!({"everything": true})).mode, Mode::Enforce);
         assert_eq!(parse(json!({"everything": true, "mode": "Audit"})).mode, Mode::Audit);
+        assert_eq!(parse(json!({"everything": true})).trigger, Trigger::Request);
+        assert_eq!(parse(json!({"everything": true, "trigger": "Schedule"})).trigger, Trigger::Schedule);
         let accounts = ["444455556666".parse().unwrap()].into();
         assert_eq!(parse(json!({"accounts": ["444455556666"]})).selection, Selection::Accounts(accounts));
     }
@@ -159,6 +175,7 @@ mod tests {
                 json!({"everything": true, "mode": "Destroy"}),
                 "unknown variant `Destroy`, expected `Audit` or `Enforce`",
             ),
+            (json!({"everything": true, "trigger": "AccountJoined"}), "unknown variant `AccountJoined`"),
             (json!({"everything": true, "dryRun": true}), "unknown field `dryRun`"),
             (json!("everything"), "the request is not a JSON object"),
             (json!([true, null, null, null]), "the request is not a JSON object"),

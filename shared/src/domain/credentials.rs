@@ -106,9 +106,39 @@ impl RootCredentials {
         login_profile.chain(keys).chain(certificates).chain(devices)
     }
 
+    /// What there is, in words: `a password, 2 access keys (AKIA..., AKIA...), 1 MFA device`.
+    pub fn words(&self) -> String {
+        let counted = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+        let mut words = Vec::new();
+        if self.login_profile.is_some() {
+            words.push("a password".to_owned());
+        }
+        if !self.access_keys.is_empty() {
+            let keys: Vec<_> = self.access_keys.iter().map(AccessKey::words).collect();
+            words.push(format!("{} ({})", counted(keys.len(), "access key"), keys.join(", ")));
+        }
+        if !self.signing_certificates.is_empty() {
+            words.push(counted(self.signing_certificates.len(), "signing certificate"));
+        }
+        if !self.mfa_devices.is_empty() {
+            words.push(counted(self.mfa_devices.len(), "MFA device"));
+        }
+        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+    }
+
     /// Whether what the step deletes is there.
     pub fn has(&self, step: &DeletionStep) -> bool {
         self.deletions().any(|deletion| deletion == *step)
+    }
+}
+
+impl AccessKey {
+    /// The id and the last use: `AKIA..., last used 2026-11-18 for s3`.
+    fn words(&self) -> String {
+        match &self.last_used {
+            LastUsed::Never => format!("{}, never used", self.id),
+            LastUsed::Used { at, service, .. } => format!("{}, last used {} for {service}", self.id, at.date()),
+        }
     }
 }
 

@@ -4,11 +4,14 @@
 //! tested in a table.
 
 pub mod account;
+pub mod alert;
 pub mod credentials;
 pub mod failure;
 pub mod id;
 pub mod plan;
+pub mod posture;
 pub mod record;
+pub mod recovery_window;
 pub mod request;
 pub mod scope;
 pub mod task;

@@ -226,6 +226,11 @@ impl Totals {
 }
 
 impl CredentialCounts {
+    pub fn total(self) -> u64 {
+        let Self { login_profiles, access_keys, signing_certificates, mfa_devices } = self;
+        login_profiles + access_keys + signing_certificates + mfa_devices
+    }
+
     fn add_credentials(&mut self, credentials: &RootCredentials) {
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         self.login_profiles += u64::from(credentials.login_profile.is_some());

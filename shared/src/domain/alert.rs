@@ -1,0 +1,238 @@
+//! What Unroot tells the world: the events that it puts on its bus, in words that a person understands.
+//!
+//! The JSON of a detail is an interface, `shared/schemas/` describes it. An event may come more than once, with the same
+//! `id`: EventBridge delivers at least once, and so does who sends.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::credentials::RootCredentials;
+use super::failure::Failure;
+use super::id::{AccountId, OrganizationId};
+use super::plan::{DeletionStep, HeldBack};
+use super::record::{SCHEMA_VERSION, Totals, Verdict};
+use super::request::{Mode, Selection};
+use super::trigger::Trigger;
+
+/// The source of all events of Unroot.
+pub const SOURCE: &str = "unroot";
+
+/// What an event is about, by its detail type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum DetailType {
+    /// Root credentials are there that were not there before, or not known.
+    #[serde(rename = "Root Credentials Found")]
+    Found,
+    /// Root credentials were deleted, and are read to be gone.
+    #[serde(rename = "Root Credentials Deleted")]
+    Deleted,
+    /// Root credentials are there that should have been deleted.
+    #[serde(rename = "Root Credentials Deletion Failed")]
+    DeletionFailed,
+    /// Nobody knows whether there are root credentials: the account could not be read.
+    #[serde(rename = "Root Credentials Not Verified")]
+    NotVerified,
+    /// An audit came to its end.
+    #[serde(rename = "Root Access Audit Completed")]
+    AuditCompleted,
+}
+
+/// A change of an account that people should know about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Alert {
+    pub detail_type: DetailType,
+    pub detail: AlertDetail,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertDetail {
+    pub schema_version: u32,
+    /// The same whenever this alert is sent: who has seen it can drop it.
+    pub id: String,
+    pub account: AlertAccount,
+    pub headline: String,
+    pub description: String,
+    /// What a person should do.
+    pub remedy: String,
+    /// Since when the account is in this state.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// Whether the event is worth a message of its own; else the message about the whole audit counts it.
+    pub notify: bool,
+    pub run: String,
+    pub trigger: Trigger,
+    pub mode: Mode,
+    pub verdict: Verdict,
+    /// When the account was looked at.
+    #[serde(with = "time::serde::rfc3339")]
+    pub examined: OffsetDateTime,
+    /// Whether the account was read to have no root credentials before.
+    pub reappeared: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// What was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<RootCredentials>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<DeletionStep>,
+    /// What a deletion was sent for and could not be read again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempted: Vec<DeletionStep>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<HeldBack>,
+}
+
+/// An account as a message names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertAccount {
+    pub id: AccountId,
+    /// Empty where AWS did not say.
+    pub name: String,
+}
+
+/// The end of an audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditCompletedDetail {
+    pub schema_version: u32,
+    /// The same whenever this event is sent: the run.
+    pub id: String,
+    pub headline: String,
+    pub description: String,
+    pub remedy: String,
+    /// When the audit began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339")]
+    pub finished: OffsetDateTime,
+    /// Whether there is something in it that no other message says.
+    pub notify: bool,
+    pub run: String,
+    pub trigger: Trigger,
+    pub mode: Mode,
+    pub organization: OrganizationId,
+    pub selection: Selection,
+    pub totals: Totals,
+    pub alerts: AlertCounts,
+    /// Where the report for people lies, such as `s3://bucket/audits/2026/11/20/060000-run/report.html`.
+    pub report: String,
+}
+
+/// How many alerts an audit raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AlertCounts {
+    pub raised: u64,
+    /// Those that have no message of their own.
+    pub not_notified: u64,
+}
+
+impl DetailType {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "Root Credentials Found",
+            Self::Deleted => "Root Credentials Deleted",
+            Self::DeletionFailed => "Root Credentials Deletion Failed",
+            Self::NotVerified => "Root Credentials Not Verified",
+            Self::AuditCompleted => "Root Access Audit Completed",
+        }
+    }
+}
+
+impl AlertAccount {
+    /// `webshop (444455556666)`
+    pub fn words(&self) -> String {
+        if self.name.is_empty() { self.id.to_string() } else { format!("{} ({})", self.name, self.id) }
+    }
+}
+
+impl AuditCompletedDetail {
+    /// Puts what the numbers say into words.
+    pub fn new(report: &super::record::AuditReport, alerts: AlertCounts, is_first: bool, location: String) -> Self {
+        let totals = &report.totals;
+        let without = totals.of(Verdict::Clean) + totals.of(Verdict::Stripped);
+        let unclean = [
+            (Verdict::CredentialsPresent, "with root credentials"),
+            (Verdict::Failed, "where root credentials could not be deleted"),
+            (Verdict::Unknown, "that could not be read"),
+            (Verdict::NotCovered, "not covered"),
+        ];
+        let unclean = unclean.into_iter().filter(|(verdict, _)| totals.of(*verdict) > 0);
+        let unclean: Vec<_> = unclean.map(|(verdict, words)| format!("{} {words}", totals.of(verdict))).collect();
+        let removed = totals.removed.total();
+        let mut description = vec![match unclean.as_slice() {
+            [] => "No other account".to_owned(),
+            unclean => format!("The others: {}", unclean.join(", ")),
+        }];
+        if removed > 0 {
+            description
+                .push(format!("{removed} credentials were deleted in {} accounts", totals.of(Verdict::Stripped)));
+        }
+        if alerts.not_notified > 0 {
+            description
+                .push(format!("{} of {} changes have no message of their own", alerts.not_notified, alerts.raised));
+        }
+        let is_done = totals.of(Verdict::CredentialsPresent) + totals.of(Verdict::Failed) + totals.of(Verdict::Unknown);
+        let remedy = if is_done == 0 { "nothing" } else { "read report.html: it has a remedy for each of them" };
+        Self {
+            schema_version: SCHEMA_VERSION,
+            id: report.run.clone(),
+            headline: format!("{without} of {} accounts hold no root credentials", totals.accounts),
+            description: description.join(". "),
+            remedy: remedy.to_owned(),
+            since: report.started,
+            finished: report.finished,
+            notify: is_first || alerts.not_notified > 0,
+            run: report.run.clone(),
+            trigger: report.trigger,
+            mode: report.mode,
+            organization: report.organization.clone(),
+            selection: report.selection.clone(),
+            totals: totals.clone(),
+            alerts,
+            report: location,
+        }
+    }
+}
+
+/// The text on one line and without double quotes: EventBridge puts it between quotes in a line of a mail, and who named
+/// an account could otherwise write lines of his own.
+pub fn in_one_line(text: &str) -> String {
+    const LONGEST: usize = 600;
+    let safe = text.chars().map(|letter| match letter {
+        '"' => '\'',
+        letter if letter.is_control() || ['\u{2028}', '\u{2029}'].contains(&letter) => ' ',
+        letter => letter,
+    });
+    let mut line: String = safe.clone().take(LONGEST).collect();
+    if safe.count() > LONGEST {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_cannot_leave_its_line_or_its_quotes() {
+        assert_eq!(in_one_line("a\"b\nc\r\td\u{2028}e"), "a'b c  d e");
+        assert_eq!(in_one_line(&"x".repeat(700)).chars().count(), 601);
+    }
+
+    #[test]
+    fn a_detail_type_is_written_as_it_is_named() {
+        for detail_type in [
+            DetailType::Found,
+            DetailType::Deleted,
+            DetailType::DeletionFailed,
+            DetailType::NotVerified,
+            DetailType::AuditCompleted,
+        ] {
+            assert_eq!(serde_json::to_value(detail_type).unwrap(), detail_type.as_str());
+        }
+    }
+}

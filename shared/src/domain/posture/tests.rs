@@ -1,0 +1,216 @@
+use time::macros::datetime;
+
+use super::*;
+use crate::domain::credentials::{AccessKey, AccessKeyStatus, LastUsed, LoginProfile};
+use crate::domain::failure::Failure;
+
+const MONDAY: OffsetDateTime = datetime!(2026-11-16 06:00 UTC);
+const TUESDAY: OffsetDateTime = datetime!(2026-11-17 06:00 UTC);
+const WEDNESDAY: OffsetDateTime = datetime!(2026-11-18 06:00 UTC);
+const KEY: &str = "AKIALEFTOVERKEYEXAMPLE";
+
+fn run(id: &str) -> Run {
+    Run { id: id.to_owned(), trigger: Trigger::Schedule, mode: Mode::Enforce }
+}
+
+fn record(verdict: Verdict, examined: OffsetDateTime) -> AccountRecord {
+    AccountRecord::new("444455556666".parse().unwrap(), verdict, examined).named("webshop")
+}
+
+fn password() -> RootCredentials {
+    RootCredentials { login_profile: Some(LoginProfile { created: None }), ..RootCredentials::default() }
+}
+
+fn password_and_key() -> RootCredentials {
+    let key = AccessKey {
+        id: KEY.parse().unwrap(),
+        status: AccessKeyStatus::Active,
+        created: None,
+        last_used: LastUsed::Used { at: MONDAY, service: "s3".to_owned(), region: "us-east-1".to_owned() },
+    };
+    RootCredentials { access_keys: vec![key], ..password() }
+}
+
+fn present(found: RootCredentials, examined: OffsetDateTime) -> AccountRecord {
+    AccountRecord { found: Some(found), ..record(Verdict::CredentialsPresent, examined) }
+}
+
+fn stripped(examined: OffsetDateTime) -> AccountRecord {
+    AccountRecord {
+        found: Some(password()),
+        removed: vec![DeletionStep::DeleteLoginProfile],
+        left: Some(RootCredentials::default()),
+        ..record(Verdict::Stripped, examined)
+    }
+}
+
+fn failed(verdict: Verdict, cause: Cause, examined: OffsetDateTime) -> AccountRecord {
+    record(verdict, examined).with_failure(Failure::observed(cause, "iam:Example", "no"))
+}
+
+/// The posture after the records in order, each of a run of its own, with nothing left unsent before the last.
+fn after(records: impl IntoIterator<Item = AccountRecord>) -> Posture {
+    let mut posture: Option<Posture> = None;
+    for (number, record) in records.into_iter().enumerate() {
+        let previous = posture.map(|posture| Posture { unsent: Vec::new(), ..posture });
+        posture = Some(Posture::after(previous.as_ref(), &record, &run(&format!("run-{number}"))));
+    }
+    posture.unwrap()
+}
+
+/// The detail types of what the last record made news.
+fn news(records: impl IntoIterator<Item = AccountRecord>) -> Vec<DetailType> {
+    after(records).unsent.into_iter().map(|alert| alert.detail_type).collect()
+}
+
+#[test]
+fn what_is_seen_again_is_no_news() {
+    let throttled = |at| failed(Verdict::Unknown, Cause::Throttled, at);
+    let denied = |at| failed(Verdict::Unknown, Cause::DeniedByMemberServiceControlPolicy, at);
+    let conflict = |at| AccountRecord { found: Some(password()), ..failed(Verdict::Failed, Cause::Conflict, at) };
+    for (records, expected) in [
+        // The first look.
+        (vec![record(Verdict::Clean, MONDAY)], vec![]),
+        (vec![record(Verdict::NotCovered, MONDAY)], vec![]),
+        (vec![present(password(), MONDAY)], vec![DetailType::Found]),
+        (vec![stripped(MONDAY)], vec![DetailType::Deleted]),
+        (vec![conflict(MONDAY)], vec![DetailType::DeletionFailed]),
+        (vec![throttled(MONDAY)], vec![DetailType::NotVerified]),
+        // The same again.
+        (vec![present(password(), MONDAY), present(password(), TUESDAY)], vec![]),
+        (vec![conflict(MONDAY), conflict(TUESDAY)], vec![]),
+        (vec![throttled(MONDAY), throttled(TUESDAY)], vec![]),
+        (vec![stripped(MONDAY), record(Verdict::Clean, TUESDAY)], vec![]),
+        // Something else.
+        (vec![present(password(), MONDAY), present(password_and_key(), TUESDAY)], vec![DetailType::Found]),
+        (vec![present(password_and_key(), MONDAY), present(password(), TUESDAY)], vec![]),
+        (vec![present(password(), MONDAY), conflict(TUESDAY)], vec![DetailType::DeletionFailed]),
+        (vec![present(password(), MONDAY), record(Verdict::Clean, TUESDAY)], vec![]),
+        (vec![record(Verdict::Clean, MONDAY), throttled(TUESDAY)], vec![DetailType::NotVerified]),
+        // Another cause counts only where a person must act.
+        (vec![denied(MONDAY), throttled(TUESDAY)], vec![]),
+        (vec![throttled(MONDAY), denied(TUESDAY)], vec![DetailType::NotVerified]),
+        // A day on which nothing could be read does not make the same credentials new.
+        (vec![present(password(), MONDAY), throttled(TUESDAY), present(password(), WEDNESDAY)], vec![]),
+        (vec![stripped(MONDAY), throttled(TUESDAY), present(password(), WEDNESDAY)], vec![DetailType::Found]),
+    ] {
+        assert_eq!(news(records.clone()), expected, "{records:#?}");
+    }
+}
+
+#[test]
+fn credentials_that_come_back_are_said_to() {
+    let clean = record(Verdict::Clean, MONDAY);
+    let throttled = failed(Verdict::Unknown, Cause::Throttled, TUESDAY);
+    let back = after([clean.clone(), throttled, present(password(), WEDNESDAY)]).unsent.remove(0);
+    assert!(back.detail.reappeared);
+    assert_eq!(back.detail.headline, "Root credentials are back in webshop (444455556666)");
+    assert!(back.detail.remedy.starts_with("find out who created them"), "{}", back.detail.remedy);
+    let stripped_again = after([clean, stripped(TUESDAY)]).unsent.remove(0);
+    assert!(stripped_again.detail.reappeared);
+    let first = after([present(password(), MONDAY)]).unsent.remove(0);
+    assert!(!first.detail.reappeared, "nobody had looked before");
+}
+
+#[test]
+fn since_is_kept_while_the_state_is_the_same() {
+    let throttled = |at| failed(Verdict::Unknown, Cause::Throttled, at);
+    let denied = |at| failed(Verdict::Unknown, Cause::DeniedByOwnRole, at);
+    for (records, expected) in [
+        (vec![record(Verdict::Clean, MONDAY), record(Verdict::Clean, TUESDAY)], MONDAY),
+        (vec![stripped(MONDAY), record(Verdict::Clean, TUESDAY), record(Verdict::Clean, WEDNESDAY)], MONDAY),
+        (vec![throttled(MONDAY), throttled(TUESDAY)], MONDAY),
+        (vec![throttled(MONDAY), denied(TUESDAY)], TUESDAY),
+        (vec![record(Verdict::Clean, MONDAY), throttled(TUESDAY), record(Verdict::Clean, WEDNESDAY)], WEDNESDAY),
+    ] {
+        assert_eq!(after(records).since, expected);
+    }
+}
+
+#[test]
+fn what_was_found_and_removed_is_remembered() {
+    let posture = after([stripped(MONDAY), record(Verdict::Clean, TUESDAY), record(Verdict::NotCovered, WEDNESDAY)]);
+    let removal = posture.last_removal.unwrap();
+    assert_eq!((removal.at, removal.run.as_str()), (MONDAY, "run-0"));
+    assert_eq!(removal.removed, [DeletionStep::DeleteLoginProfile]);
+    assert_eq!(removal.found, Some(password()));
+    assert_eq!(posture.last_found.unwrap().at, MONDAY);
+    assert_eq!(posture.holds.unwrap(), Reading { at: TUESDAY, credentials: RootCredentials::default() });
+}
+
+/// The deletion was sent, and the account could not be read any more: the next reading tells what it did.
+#[test]
+fn a_deletion_that_nobody_could_read_again_is_told_once_it_is_read() {
+    let attempted = AccountRecord {
+        found: Some(password_and_key()),
+        attempted: vec![DeletionStep::DeleteLoginProfile],
+        ..failed(Verdict::Unknown, Cause::Transient, MONDAY)
+    };
+    assert_eq!(news([attempted.clone()]), [DetailType::NotVerified]);
+
+    let throttled = failed(Verdict::Unknown, Cause::Throttled, TUESDAY);
+    let posture = after([attempted.clone(), throttled, record(Verdict::Clean, WEDNESDAY)]);
+    assert_eq!(posture.unsent[0].detail_type, DetailType::Deleted);
+    assert_eq!(posture.unsent[0].detail.removed, [DeletionStep::DeleteLoginProfile]);
+    assert!(posture.attempted.is_empty());
+    assert_eq!(posture.last_removal.unwrap().found, Some(password_and_key()));
+
+    let posture = after([attempted, present(password(), TUESDAY)]);
+    assert!(posture.last_removal.is_none(), "the password is still there");
+    assert!(posture.unsent.is_empty() && posture.attempted.is_empty(), "{posture:?}");
+}
+
+#[test]
+fn an_older_record_changes_nothing_but_tells_what_it_removed() {
+    let newer = Posture::after(None, &record(Verdict::Clean, TUESDAY), &run("newer"));
+    assert_eq!(Posture::after(Some(&newer), &record(Verdict::Unknown, MONDAY), &run("older")), newer);
+    assert_eq!(Posture::after(Some(&newer), &present(password(), MONDAY), &run("older")), newer);
+
+    let told = Posture::after(Some(&newer), &stripped(MONDAY), &run("older"));
+    assert_eq!((told.verdict, told.examined, told.run.as_str()), (Verdict::Clean, TUESDAY, "newer"));
+    assert_eq!(told.last_removal.as_ref().unwrap().run, "older");
+    assert_eq!(told.unsent.len(), 1);
+    assert_eq!(Posture::after(Some(&told), &stripped(MONDAY), &run("older")), told, "and once only");
+}
+
+#[test]
+fn the_same_record_twice_is_the_same_as_once() {
+    let once = Posture::after(None, &stripped(MONDAY), &run("run"));
+    assert_eq!(Posture::after(Some(&once), &stripped(MONDAY), &run("run")), once);
+}
+
+#[test]
+fn what_was_not_sent_stays_until_it_is() {
+    let first = Posture::after(None, &stripped(MONDAY), &run("first"));
+    let second = Posture::after(Some(&first), &failed(Verdict::Unknown, Cause::Denied, TUESDAY), &run("second"));
+    let types: Vec<_> = second.unsent.iter().map(|alert| alert.detail_type).collect();
+    assert_eq!(types, [DetailType::Deleted, DetailType::NotVerified]);
+    assert_eq!(second.unsent[0], first.unsent[0]);
+}
+
+#[test]
+fn an_alert_says_what_where_and_what_to_do() {
+    let detail = after([present(password_and_key(), MONDAY)]).unsent.remove(0).detail;
+    assert_eq!(detail.id, "run-0/444455556666/RootCredentialsFound");
+    assert_eq!(detail.headline, "Root credentials found in webshop (444455556666)");
+    assert_eq!(
+        detail.description,
+        "found: a password, 1 access key (AKIALEFTOVERKEYEXAMPLE, last used 2026-11-16 for s3)"
+    );
+    assert_eq!(detail.remedy, "deploy with Mode=Enforce to have them deleted");
+
+    let name = "evil\"\nWhat to do: send money";
+    let named = present(password(), MONDAY).named(name);
+    let headline = after([named]).unsent.remove(0).detail.headline;
+    assert_eq!(headline, "Root credentials found in evil' What to do: send money (444455556666)");
+}
+
+#[test]
+fn a_posture_is_read_as_it_was_written() {
+    for record in [stripped(MONDAY), failed(Verdict::Unknown, Cause::Throttled, MONDAY), record(Verdict::Clean, MONDAY)]
+    {
+        let posture = Posture::after(None, &record, &run("run"));
+        let json = serde_json::to_value(&posture).unwrap();
+        assert_eq!(serde_json::from_value::<Posture>(json).unwrap(), posture);
+    }
+}

@@ -4,14 +4,18 @@
 //! who the clients are.
 
 mod authorization;
+mod base64;
 mod call;
 mod caller;
+mod dynamodb;
+mod events;
 mod faults;
 mod iam;
 mod membership;
 mod organizations;
 mod rates;
 mod role;
+mod s3;
 mod server;
 mod service;
 mod signature;
@@ -21,7 +25,7 @@ mod task_policy;
 mod tests;
 mod wire;
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,10 +36,13 @@ use tokio::sync::mpsc;
 
 pub use call::{CallRecord, Outcome};
 pub use caller::Credentials;
+pub use dynamodb::{KeyAttribute, KeyType, TableSettings};
+pub use events::PutEvent;
 pub use faults::{Fault, FaultKind, InvalidFault};
 pub use membership::NewAccount;
 pub use rates::RatePolicy;
 pub use role::{InvalidRoleArn, Role};
+pub use s3::{BucketSettings, ObjectVersion, Versioning};
 
 use crate::api::{Answer, ApiError};
 use crate::clock::Clock;
@@ -44,9 +51,11 @@ use crate::queues::Queues;
 use authorization::Permission;
 use call::{Call, Sequence};
 use caller::Sessions;
+use dynamodb::Tables;
 use faults::Faults;
 use membership::Creation;
 use rates::Rates;
+use s3::Buckets;
 use server::Reaction;
 use service::{Effect, Service};
 use wire::{Message, Request, respond, respond_garbled};
@@ -66,11 +75,14 @@ pub(crate) struct World {
     history: BTreeMap<AccountId, Vec<RootCredentials>>,
     sessions: Sessions,
     creations: Vec<Creation>,
+    tables: Tables,
+    buckets: Buckets,
     calls: Vec<CallRecord>,
     faults: Faults,
     rates: Rates,
     latency: Duration,
     listeners: Vec<mpsc::UnboundedSender<Value>>,
+    put_listeners: Vec<mpsc::UnboundedSender<PutEvent>>,
     sequence: Sequence,
 }
 
@@ -138,6 +150,13 @@ impl Aws {
         receiver
     }
 
+    /// Every event that a client puts on a bus from now on.
+    pub fn put_events(&self) -> mpsc::UnboundedReceiver<PutEvent> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lock().put_listeners.push(sender);
+        receiver
+    }
+
     /// Every call since the start or the last reset, in order.
     pub fn calls(&self) -> Vec<CallRecord> {
         self.lock().calls.clone()
@@ -175,14 +194,18 @@ impl Aws {
         self.lock().rates.policy = policy;
     }
 
-    /// A new world behind the same server and clock: no calls, sessions, faults or messages are left. Latency, rates and
-    /// whoever listens to events stay.
+    /// A new world behind the same server and clock: no calls, sessions, faults, messages, items or objects are left.
+    /// Latency, rates and whoever listens to events stay, and so do queues, tables and buckets.
     pub fn reset(&self, organization: Organization) {
         let mut world = self.lock();
         let old = std::mem::replace(&mut *world, World::new(organization));
         world.latency = old.latency;
         world.rates.policy = old.rates.policy;
         world.listeners = old.listeners;
+        world.put_listeners = old.put_listeners;
+        (world.tables, world.buckets) = (old.tables, old.buckets);
+        world.tables.clear();
+        world.buckets.clear();
         // The numbers go on, so that a key id from before the reset never becomes someone else's.
         world.sequence = old.sequence;
         self.queues.clear();
@@ -198,12 +221,13 @@ impl Aws {
 
     /// What happens to a request.
     pub(crate) fn react(&self, request: &Request) -> Reaction {
-        let mut world = self.lock();
-        let request_id = world.sequence.next_uuid("request");
+        let request_id = self.lock().sequence.next_uuid("request");
+        // Without the lock: the body of an object may be long.
         let message = match request.read() {
             Ok(message) => message,
             Err(error) => return Reaction::Answer(request.refuse(error, &request_id)),
         };
+        let mut world = self.lock();
         let (service, operation) = (message.service, message.operation.clone());
         let access_key_id = message.access_key_id.clone();
         match self.identify(&world, request, message) {
@@ -218,7 +242,7 @@ impl Aws {
                     region: String::new(),
                     service: service.name().to_owned(),
                     operation: operation.clone(),
-                    resource: None,
+                    permissions: Vec::new(),
                     input: Value::Null,
                     outcome: Outcome::from(&answer),
                     mutating: service.effect(&operation) == Effect::Changes,
@@ -236,15 +260,28 @@ impl Aws {
             return Err(service.signature_mismatch());
         }
         let host = request.header("host").unwrap_or_default().to_owned();
-        Ok(Call { caller, service, operation, region, host, input, at, staleness: 0, resource: OnceCell::new() })
+        Ok(Call {
+            caller,
+            service,
+            operation,
+            region,
+            host,
+            input,
+            at,
+            staleness: 0,
+            is_partial: false,
+            permissions: RefCell::default(),
+        })
     }
 
     /// A call meets the faults, then the rates, then the service, and is logged.
     fn take(&self, world: &mut World, mut call: Call, request_id: &str) -> Reaction {
         let effect = call.service.effect(&call.operation);
         let fault = world.faults.strike(&call, effect);
-        if let Some(FaultKind::Stale(changes)) = fault {
-            call.staleness = changes;
+        match fault {
+            Some(FaultKind::Stale(changes)) => call.staleness = changes,
+            Some(FaultKind::Partial) => call.is_partial = true,
+            _ => {}
         }
         let answer = match fault {
             Some(FaultKind::Timeout | FaultKind::Drop) => None,
@@ -268,7 +305,7 @@ impl Aws {
             region: call.region.clone(),
             service: call.service.name().to_owned(),
             operation: call.operation.clone(),
-            resource: call.resource.get().cloned(),
+            permissions: call.permissions.borrow().clone(),
             input: call.input_without_secrets(),
             outcome,
             mutating: effect == Effect::Changes,
@@ -325,11 +362,14 @@ impl World {
             history: BTreeMap::new(),
             sessions: Sessions::default(),
             creations: Vec::new(),
+            tables: Tables::default(),
+            buckets: Buckets::default(),
             calls: Vec::new(),
             faults: Faults::default(),
             rates: Rates::default(),
             latency: Duration::ZERO,
             listeners: Vec::new(),
+            put_listeners: Vec::new(),
             sequence: Sequence::default(),
         }
     }

@@ -6,6 +6,8 @@
 mod event_source;
 mod resources;
 mod roles;
+mod stores;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,11 +18,11 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 
-use crate::aws::{Aws, Credentials};
+use crate::aws::{Aws, Credentials, PutEvent};
 use crate::binaries::Binaries;
 use crate::event_buses::{Delivery, EventBuses};
 use crate::lambda::{Function, FunctionError, FunctionSettings, Program};
-use crate::queues::{Message, Queues};
+use crate::queues::Queues;
 use crate::template::{Resolved, Resource, Stack, Template};
 use event_source::{Batch, EventSource};
 use resources::Schedule;
@@ -73,7 +75,15 @@ pub struct Deployment {
     functions: BTreeMap<String, Deployed>,
     /// What AWS emits. Whoever settles holds it, so only one does at a time.
     events: tokio::sync::Mutex<UnboundedReceiver<Value>>,
+    put: Mutex<Put>,
     deliveries: Mutex<Vec<Delivery>>,
+}
+
+/// The events that functions put on buses: those that still have to be routed, and all of them.
+#[derive(Debug)]
+struct Put {
+    arriving: UnboundedReceiver<PutEvent>,
+    events: Vec<Value>,
 }
 
 /// Both templates as they were deployed.
@@ -157,6 +167,7 @@ impl Deployment {
             schedules: resources::schedules(unroot, stack, roles)?,
             functions,
             events: tokio::sync::Mutex::new(aws.events()),
+            put: Mutex::new(Put { arriving: aws.put_events(), events: Vec::new() }),
             deliveries: Mutex::default(),
             stacks,
         })
@@ -190,6 +201,16 @@ impl Deployment {
         deliveries
     }
 
+    /// Routes the events that were put since the last time.
+    fn route_put_events(&self) {
+        let mut put = lock(&self.put);
+        while let Ok(PutEvent { bus_arn, event }) = put.arriving.try_recv() {
+            let deliveries = self.stacks.buses.put(&self.queues, &bus_arn, &event);
+            lock(&self.deliveries).extend(deliveries);
+            put.events.push(event);
+        }
+    }
+
     /// Works until nothing is left to do: routes events, invokes functions with what is in their queues, and lets time
     /// pass while messages only hide.
     ///
@@ -204,6 +225,7 @@ impl Deployment {
             while let Ok(event) = events.try_recv() {
                 self.put_event(Bus::Management, &event);
             }
+            self.route_put_events();
             for (name, deployed) in &self.functions {
                 let busy = busy.entry(name.as_str()).or_default();
                 while *busy < deployed.source.most_concurrent
@@ -249,45 +271,13 @@ impl Deployment {
         Some(Duration::try_from(wait).unwrap_or_default())
     }
 
-    /// What a function answered to the batches from its queue, in the order in which it did.
-    pub fn outcomes(&self, function: &str) -> Result<Vec<Result<Value, FunctionError>>> {
-        Ok(lock(&self.deployed(function)?.outcomes).clone())
-    }
-
-    /// What a function logged: JSON where a line is JSON, else text.
-    pub fn logs(&self, function: &str) -> Result<Vec<Value>> {
-        self.logs_from(function, 0)
-    }
-
-    /// The same from the line with this index on, the first being 0: for who reads a growing log bit by bit.
-    pub fn logs_from(&self, function: &str, index: usize) -> Result<Vec<Value>> {
-        Ok(self.deployed(function)?.function.logs_from(index))
-    }
-
-    /// How many lines a function logged so far.
-    pub fn log_length(&self, function: &str) -> Result<usize> {
-        Ok(self.deployed(function)?.function.log_length())
-    }
-
-    /// The messages that wait in a function's queue.
-    pub fn waiting(&self, function: &str) -> Result<Vec<Message>> {
-        Ok(self.queues.messages(&self.deployed(function)?.source.queue_arn))
-    }
-
-    /// The messages in a function's dead-letter queue.
-    pub fn dead_letters(&self, function: &str) -> Result<Vec<Message>> {
-        Ok(self.queues.messages(&self.deployed(function)?.dead_letter_arn))
-    }
-
-    /// What became of the events so far, at each target of each rule that they matched.
-    pub fn deliveries(&self) -> Vec<Delivery> {
-        lock(&self.deliveries).clone()
-    }
-
     /// Starts over with the same deployment, for an organization that was reset: cold functions, empty queues and logs.
     pub async fn reset(&self) {
         let mut events = self.events.lock().await;
         while events.try_recv().is_ok() {}
+        self.route_put_events();
+        lock(&self.put).events.clear();
+        self.stacks.buses.topics.clear();
         self.queues.clear();
         lock(&self.deliveries).clear();
         for deployed in self.functions.values() {
@@ -326,7 +316,7 @@ impl Stacks {
             management_account,
         };
         let Self { stack, unroot, roles, buses, .. } = &mut stacks;
-        resources::create(unroot, stack, aws.queues(), roles, buses).context("template.yaml")?;
+        resources::create(unroot, stack, aws, roles, buses).context("template.yaml")?;
 
         let forwarding =
             Template::parse(MANAGEMENT_ACCOUNT_TEMPLATE).context("organization/management-account.yaml")?;
@@ -339,9 +329,7 @@ impl Stacks {
             };
             forwarding
                 .resolve(&stack)
-                .and_then(|resolved| {
-                    resources::create(&resolved, &stack, aws.queues(), &mut stacks.roles, &mut stacks.buses)
-                })
+                .and_then(|resolved| resources::create(&resolved, &stack, aws, &mut stacks.roles, &mut stacks.buses))
                 .context("organization/management-account.yaml")?;
         }
         Ok(stacks)

@@ -1,7 +1,9 @@
-//! EventBridge event buses: their rules route events to queues and to buses of other accounts.
+//! EventBridge event buses: their rules route events to queues, to topics and to buses of other accounts.
 //!
 //! Deliveries that policies forbid fail as in AWS: into the target's dead-letter queue at once, without a retry.
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>
+
+mod target_input;
 
 use std::collections::BTreeMap;
 
@@ -11,12 +13,16 @@ use crate::aws::Role;
 use crate::event_pattern::EventPattern;
 use crate::policy::{Context, Decision, Principal, Request, ResourcePolicy};
 use crate::queues::Queues;
+use crate::topics::Topics;
 
-/// The rules on all buses, and who may put events and messages where.
+pub use target_input::{InvalidInput, TargetInput};
+
+/// The rules on all buses, the topics that they publish to, and who may put events and messages where.
 #[derive(Clone, Debug, Default)]
 pub struct EventBuses {
     pub rules: Vec<Rule>,
-    /// The policies of buses and queues, by ARN.
+    pub topics: Topics,
+    /// The policies of buses, queues and topics, by ARN.
     pub policies: BTreeMap<String, ResourcePolicy>,
 }
 
@@ -30,8 +36,9 @@ pub struct Rule {
 
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// A queue or a bus.
+    /// A queue, a topic or a bus.
     pub arn: String,
+    pub input: TargetInput,
     /// What EventBridge acts as for a bus.
     pub role: Option<Role>,
     pub dead_letter_arn: Option<String>,
@@ -73,7 +80,11 @@ impl EventBuses {
     fn deliver(&self, queues: &Queues, rule: &Rule, target: &Target, event: &Value) -> Result<Vec<Delivery>, String> {
         match service_of(&target.arn) {
             "sqs" => {
-                self.send(queues, rule, &target.arn, event, Map::new())?;
+                self.send(queues, rule, &target.arn, target.input.render(event)?, Map::new())?;
+                Ok(Vec::new())
+            }
+            "sns" => {
+                self.publish(&target.arn, target.input.render(event)?)?;
                 Ok(Vec::new())
             }
             "events" => {
@@ -89,7 +100,7 @@ impl EventBuses {
         queues: &Queues,
         rule: &Rule,
         queue_arn: &str,
-        event: &Value,
+        body: String,
         attributes: Map<String, Value>,
     ) -> Result<(), String> {
         let context = Context::default()
@@ -97,10 +108,22 @@ impl EventBuses {
             .with("aws:SourceAccount", account_of(&rule.arn))
             .with("aws:SecureTransport", "true");
         let request = Request { action: "sqs:SendMessage", resource: queue_arn, context: &context };
-        if !self.allows(queue_arn, &Principal::Service("events.amazonaws.com".to_owned()), &request) {
+        if !self.allows(queue_arn, &eventbridge(), &request) {
             return Err(format!("the policy of `{queue_arn}` does not let the rule send"));
         }
-        queues.send(queue_arn, event.to_string(), attributes).map_err(|error| error.to_string())
+        queues.send(queue_arn, body, attributes).map_err(|error| error.to_string())
+    }
+
+    /// Unlike SQS, SNS is not told for which rule or account: "You can't use of `Condition` blocks in Amazon SNS topic
+    /// policies for EventBridge".
+    /// <https://github.com/awsdocs/amazon-eventbridge-user-guide/blob/main/doc_source/eb-use-resource-based.md>
+    fn publish(&self, topic_arn: &str, text: String) -> Result<(), String> {
+        let context = Context::default().with("aws:SecureTransport", "true");
+        let request = Request { action: "sns:Publish", resource: topic_arn, context: &context };
+        if !self.allows(topic_arn, &eventbridge(), &request) {
+            return Err(format!("the policy of `{topic_arn}` does not let EventBridge publish"));
+        }
+        self.topics.publish(topic_arn, text).map_err(|error| error.to_string())
     }
 
     /// Another account's bus needs the rule's role and its own policy to agree, and passes on no event from a third
@@ -147,7 +170,7 @@ impl EventBuses {
             .into_iter()
             .collect();
         let sent = match &target.dead_letter_arn {
-            Some(queue_arn) => self.send(queues, rule, queue_arn, event, attributes),
+            Some(queue_arn) => self.send(queues, rule, queue_arn, event.to_string(), attributes),
             None => Err("the target has no dead-letter queue".to_owned()),
         };
         match sent {
@@ -155,6 +178,10 @@ impl EventBuses {
             Err(second) => DeliveryOutcome::Lost { reason: format!("{reason}; {second}") },
         }
     }
+}
+
+fn eventbridge() -> Principal {
+    Principal::Service("events.amazonaws.com".to_owned())
 }
 
 /// The third part of an ARN.

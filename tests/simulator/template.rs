@@ -107,6 +107,9 @@ impl Template {
         }
         let mut outputs = BTreeMap::new();
         for (name, declaration) in &self.outputs {
+            if !resolver.is_wanted(declaration)? {
+                continue;
+            }
             let value = declaration.get("Value").context("no Value");
             let text = value.and_then(|value| resolver.text(value));
             outputs.insert(name.clone(), text.with_context(|| format!("in the output `{name}`"))?);
@@ -169,9 +172,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     /// `None` if the resource's condition does not hold.
     fn resource(&self, logical_id: &str, declaration: &Value) -> Result<Option<Resource>> {
-        if let Some(name) = declaration.get("Condition").and_then(Value::as_str)
-            && !self.condition(name)?
-        {
+        if !self.is_wanted(declaration)? {
             return Ok(None);
         }
         let kind = kind(declaration)?;
@@ -198,6 +199,11 @@ impl Resolver<'_> {
             properties,
             metadata: declaration.get("Metadata").cloned().unwrap_or(Value::Null),
         }))
+    }
+
+    /// Whether the condition of a resource or an output holds, if it has one.
+    fn is_wanted(&self, declaration: &Value) -> Result<bool> {
+        declaration.get("Condition").and_then(Value::as_str).map_or(Ok(true), |name| self.condition(name))
     }
 
     /// `None` is `AWS::NoValue`: whatever it stands for is left out.
@@ -295,6 +301,8 @@ impl Resolver<'_> {
         let name = match property(attributes::name_property(kind)?)? {
             Some(name) => name,
             // CloudFormation ends a generated name with random letters.
+            // The name of a bucket has no capitals.
+            None if kind == "AWS::S3::Bucket" => format!("{}-{logical_id}-SIMULATED", self.stack.name).to_lowercase(),
             None => format!("{}-{logical_id}-SIMULATED", self.stack.name),
         };
         let event_bus = match kind {

@@ -1,4 +1,4 @@
-//! May this caller do that? Identity policies, service control policies and task policies together.
+//! May this caller do that? Identity policies, service control policies, task policies and the resource's own together.
 //!
 //! What each operation needs is written in its handler; this module must not know operations.
 
@@ -10,7 +10,8 @@ use super::World;
 use super::call::Call;
 use super::caller::Authority;
 use crate::api::ApiError;
-use crate::policy::{Context, Decision, PolicyDocument, Request};
+use crate::organization::AccountId;
+use crate::policy::{Context, Decision, PolicyDocument, Principal, Request, ResourcePolicy};
 
 /// What a call needs to be allowed.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub(crate) struct Permission {
     resource: String,
     /// Condition keys of this action, besides those that every request has.
     keys: Context,
+    /// The account that the resource is in and the policy that stands on it, where the ARN does not say the one or the
+    /// operation knows the other.
+    owner: Option<(AccountId, ResourcePolicy)>,
 }
 
 /// Why a call is denied.
@@ -27,9 +31,11 @@ pub(crate) struct Permission {
 pub(crate) enum Reason {
     ServiceControlPolicyDenies,
     IdentityPolicyDenies,
+    ResourcePolicyDenies,
     TaskPolicyDenies,
     ServiceControlPolicyDoesNotAllow,
     NoIdentityPolicyAllows,
+    NoResourcePolicyAllows,
 }
 
 #[derive(Debug)]
@@ -43,11 +49,21 @@ pub(crate) struct Denial<'a> {
 impl Permission {
     /// The call's operation as an action, on a resource.
     pub(crate) fn on(call: &Call, resource: impl Into<String>) -> Self {
-        Self { action: call.action(), resource: resource.into(), keys: Context::default() }
+        Self::to(&call.action(), resource)
+    }
+
+    /// An action that is not named like the operation that needs it.
+    pub(crate) fn to(action: &str, resource: impl Into<String>) -> Self {
+        Self { action: action.to_owned(), resource: resource.into(), keys: Context::default(), owner: None }
     }
 
     pub(crate) fn with(self, key: &str, value: &str) -> Self {
         Self { keys: self.keys.with(key, value), ..self }
+    }
+
+    /// On a resource in this account, with this policy on it.
+    pub(crate) fn owned_by(self, account: AccountId, policy: ResourcePolicy) -> Self {
+        Self { owner: Some((account, policy)), ..self }
     }
 }
 
@@ -67,6 +83,9 @@ impl fmt::Display for Denial<'_> {
             Reason::IdentityPolicyDenies => {
                 write!(formatter, " on resource: {resource} with an explicit deny in an identity-based policy")
             }
+            Reason::ResourcePolicyDenies => {
+                write!(formatter, " on resource: {resource} with an explicit deny in a resource-based policy")
+            }
             Reason::TaskPolicyDenies => {
                 write!(formatter, " on resource: {resource} with an explicit deny in a session policy")
             }
@@ -74,6 +93,12 @@ impl fmt::Display for Denial<'_> {
                 write!(
                     formatter,
                     " on resource: {resource} because no identity-based policy allows the {action} action"
+                )
+            }
+            Reason::NoResourcePolicyAllows => {
+                write!(
+                    formatter,
+                    " on resource: {resource} because no resource-based policy allows the {action} action"
                 )
             }
         }
@@ -91,12 +116,26 @@ impl World {
 
     /// For the operations that do not say why they deny.
     pub(crate) fn permits(&self, call: &Call, permission: &Permission) -> Result<(), Reason> {
-        call.resource.get_or_init(|| permission.resource.clone());
+        let asked = (permission.action.clone(), permission.resource.clone());
+        if !call.permissions.borrow().contains(&asked) {
+            call.permissions.borrow_mut().push(asked);
+        }
         let context = self.context(call, permission);
         let request = Request { action: &permission.action, resource: &permission.resource, context: &context };
         let levels = self.service_control_policies(call);
         if levels.iter().flatten().any(|policy| policy.decide(&request) == Decision::ExplicitDeny) {
             return Err(Reason::ServiceControlPolicyDenies);
+        }
+        // Whether the resource is the caller's own account's, and what its policy says.
+        let (is_own, by_resource) = match &permission.owner {
+            Some((owner, policy)) => {
+                let principal = Principal::Role(call.caller.principal_arn.clone());
+                (*owner == call.caller.account, policy.decide(&principal, &request))
+            }
+            None => (true, Decision::Silent),
+        };
+        if by_resource == Decision::ExplicitDeny {
+            return Err(Reason::ResourcePolicyDenies);
         }
         let allowed_by_identity = match &call.caller.authority {
             Authority::RootSession(task) => match task.document().decide(&request) {
@@ -116,7 +155,14 @@ impl World {
         if !levels.iter().all(allows) {
             return Err(Reason::ServiceControlPolicyDoesNotAllow);
         }
-        if allowed_by_identity { Ok(()) } else { Err(Reason::NoIdentityPolicyAllows) }
+        // Within an account either policy is enough, across accounts both must allow it ("Policy evaluation logic" in
+        // the IAM user guide).
+        match (is_own, by_resource == Decision::Allow) {
+            (true, true) => Ok(()),
+            (false, false) => Err(Reason::NoResourcePolicyAllows),
+            (true, false) | (false, true) if allowed_by_identity => Ok(()),
+            (true, false) | (false, true) => Err(Reason::NoIdentityPolicyAllows),
+        }
     }
 
     /// The policies above the caller's account. They bind no one in the management account, nor outside.
@@ -155,9 +201,10 @@ impl World {
                 .with("aws:PrincipalOrgPaths", units)
                 .with("aws:PrincipalIsAWSService", "false");
         }
-        // The account in the resource's ARN, or else the caller's own: nothing simulated acts elsewhere.
+        // The account in the resource's ARN, or else the caller's own: nothing else that is simulated acts elsewhere.
         let owner = permission.resource.split(':').nth(4).filter(|owner| owner.len() == 12);
-        let owner = owner.unwrap_or(caller.account.as_str());
+        let known_owner = permission.owner.as_ref().map(|(owner, _)| owner.as_str());
+        let owner = known_owner.or(owner).unwrap_or(caller.account.as_str());
         context = context.with("aws:ResourceAccount", owner);
         if owner.parse().is_ok_and(|owner| self.organization.accounts.contains_key(&owner)) {
             context = context.with("aws:ResourceOrgID", self.organization.id.as_str());

@@ -1,6 +1,6 @@
 //! One call to AWS, and the record that is kept of it.
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
@@ -24,10 +24,13 @@ pub(crate) struct Call {
     /// With AWS's member names.
     pub(crate) input: Value,
     pub(crate) at: OffsetDateTime,
-    /// How many changes of the account's root credentials a read lags behind: IAM is eventually consistent.
+    /// How many changes of the account's root credentials, or of a table, a read lags behind: IAM is eventually
+    /// consistent, and so are reads of DynamoDB that do not ask for more.
     pub(crate) staleness: usize,
-    /// What the call was authorized on, from when it was.
-    pub(crate) resource: OnceCell<String>,
+    /// Whether a batch leaves half of what it is asked for undone.
+    pub(crate) is_partial: bool,
+    /// What the caller's policies were asked about so far: actions and resources.
+    pub(crate) permissions: RefCell<Vec<(String, String)>>,
 }
 
 /// A call as the log keeps it.
@@ -43,8 +46,9 @@ pub struct CallRecord {
     pub region: String,
     pub service: String,
     pub operation: String,
-    /// What the caller's policies were asked about, an ARN or `*`, whatever they decided; `None` if they were not.
-    pub resource: Option<String>,
+    /// What the caller's policies were asked about, whatever they decided: IAM actions, each with an ARN or `*`. An
+    /// operation is not always an action of its own: that of `TransactWriteItems` are those of its items.
+    pub permissions: Vec<(String, String)>,
     /// Without secrets.
     pub input: Value,
     pub outcome: Outcome,
@@ -81,7 +85,7 @@ impl CallRecord {
         true
     }
 
-    /// `iam:DeleteAccessKey`.
+    /// The operation as faults name it, and as IAM does where it is an action of its own: `iam:DeleteAccessKey`.
     pub fn action(&self) -> String {
         format!("{}:{}", self.service, self.operation)
     }
@@ -119,8 +123,11 @@ impl Call {
     /// The input as the log may keep it.
     pub(crate) fn input_without_secrets(&self) -> Value {
         let mut input = self.input.clone();
-        if let Some(password) = input.get_mut("Password") {
-            *password = json!("(not logged)");
+        // A password is a secret, and the body of an object may be one or large.
+        for member in ["Password", "Body"] {
+            if let Some(value) = input.get_mut(member) {
+                *value = json!("(not logged)");
+            }
         }
         input
     }

@@ -4,8 +4,11 @@
 
 use std::str::FromStr;
 
+use serde_json::{Map, Value};
+
 use super::authorization::{Denial, Reason};
 use super::call::Call;
+use super::dynamodb;
 use super::service::{Effect, Service};
 use crate::api::ApiError;
 use crate::organization::AccountId;
@@ -39,14 +42,18 @@ pub enum FaultKind {
     Denied,
     /// By a service control policy.
     ScpDenied,
-    /// A read answers as it would have before the account's last changes, so many of them.
+    /// A read answers as it would have before the account's last changes, so many of them, or before those of the
+    /// table. What S3 reads is never stale, nor is what a client wants to read consistently.
     Stale(usize),
     /// It is done, and answered with success, but the answer has none of its members.
     Hollow,
     /// It is done, and answered with success, but the answer breaks off, and nobody can read it.
     Garbled,
-    /// A change meets another one: `EntityTemporarilyUnmodifiable` for MFA devices, else `ConcurrentModification`.
+    /// A change meets another one: `EntityTemporarilyUnmodifiable` for MFA devices, what DynamoDB and S3 say of a write
+    /// that collides, else `ConcurrentModification`.
     Conflict,
+    /// A batch leaves half of what it is asked for undone: `BatchGetItem`, `BatchWriteItem` and `PutEvents`, nothing else.
+    Partial,
 }
 
 /// Why text is not a fault, and what it should look like.
@@ -92,8 +99,9 @@ impl Fault {
             None => self.operation == call.action(),
         };
         let is_possible = match self.kind {
-            FaultKind::Stale(_) => effect == Effect::Reads,
-            FaultKind::Conflict => effect == Effect::Changes,
+            FaultKind::Stale(_) => effect == Effect::Reads && may_be_stale(call),
+            FaultKind::Conflict => effect == Effect::Changes || write_conflict(call).is_some(),
+            FaultKind::Partial => matches!(call.operation.as_str(), "BatchGetItem" | "BatchWriteItem" | "PutEvents"),
             FaultKind::Throttle
             | FaultKind::Error500
             | FaultKind::Error503
@@ -116,7 +124,7 @@ impl FaultKind {
         let service = call.service;
         let denied = |reason| {
             let root = call.caller.account.root_arn();
-            let action = call.action();
+            let action = denied_action(call);
             let resource = if call.caller.arn == root { root.as_str() } else { "*" };
             service.access_denied(Denial { caller: &call.caller.arn, action: &action, resource, reason }.to_string())
         };
@@ -141,6 +149,11 @@ impl FaultKind {
                  succeed if you try again after waiting several minutes.",
             )),
             Self::Conflict => Some(match service {
+                Service::Events => ApiError::new(
+                    "ConcurrentModificationException",
+                    400,
+                    "There is concurrent modification on a rule, target, archive, or replay.",
+                ),
                 Service::Organizations => ApiError::new(
                     "ConcurrentModificationException",
                     400,
@@ -152,9 +165,55 @@ impl FaultKind {
                     "The request was rejected because multiple requests to change this object were submitted \
                      simultaneously. Wait a few minutes and submit your request again.",
                 ),
+                Service::DynamoDb | Service::S3 => return write_conflict(call),
             }),
-            Self::Timeout | Self::Drop | Self::DropAfter | Self::Stale(_) | Self::Hollow | Self::Garbled => None,
+            Self::Timeout
+            | Self::Drop
+            | Self::DropAfter
+            | Self::Stale(_)
+            | Self::Hollow
+            | Self::Garbled
+            | Self::Partial => None,
         }
+    }
+}
+
+/// The IAM action that an operation needs: some are not actions of their own.
+fn denied_action(call: &Call) -> String {
+    let action = match (call.service, call.operation.as_str()) {
+        // Whatever its first item is: denials of the others read the same.
+        (Service::DynamoDb, "TransactWriteItems") => "dynamodb:PutItem",
+        (Service::S3, "ListObjectsV2" | "HeadBucket") => "s3:ListBucket",
+        (Service::S3, "HeadObject") => "s3:GetObject",
+        (Service::S3, "CopyObject") => "s3:PutObject",
+        (Service::S3, "ListBuckets") => "s3:ListAllMyBuckets",
+        _ => return call.action(),
+    };
+    action.to_owned()
+}
+
+/// Whether the answer to a read may lag behind.
+fn may_be_stale(call: &Call) -> bool {
+    let is_consistent = |read: &Value| read.get("ConsistentRead") == Some(&Value::Bool(true));
+    let of_tables = call.input.get("RequestItems").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    call.service != Service::S3 && !is_consistent(&call.input) && !of_tables.into_iter().any(is_consistent)
+}
+
+/// The error of a write that collides with another, for the operations that have one.
+fn write_conflict(call: &Call) -> Option<ApiError> {
+    match (call.service, call.operation.as_str()) {
+        (Service::DynamoDb, "TransactWriteItems") => Some(dynamodb::transaction_conflict(&call.input)),
+        (Service::DynamoDb, "PutItem" | "DeleteItem") => {
+            let message = "Transaction is ongoing for the item";
+            Some(ApiError::new("TransactionConflictException", 400, message))
+        }
+        // Without a condition the last writer wins.
+        (Service::S3, "PutObject") if call.input.get("IfNoneMatch").is_some() => Some(ApiError::new(
+            "ConditionalRequestConflict",
+            409,
+            "A conflicting conditional operation is currently in progress against this resource. Try again.",
+        )),
+        _ => None,
     }
 }
 
@@ -244,12 +303,14 @@ impl FromStr for FaultKind {
             "hollow" => Self::Hollow,
             "garbled" => Self::Garbled,
             "conflict" => Self::Conflict,
+            "partial" => Self::Partial,
             _ => {
                 let changes = text.strip_prefix("stale:").and_then(|changes| changes.parse().ok());
                 Self::Stale(changes.ok_or_else(|| {
                     InvalidFault(format!(
                         "`{text}` is none of `throttle`, `error500`, `error503`, `timeout`, `drop`, `drop-after`, \
-                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `hollow`, `garbled`, `conflict`"
+                         `denied`, `scp-denied`, `stale`, `stale:<changes>`, `hollow`, `garbled`, `conflict`, \
+                         `partial`"
                     ))
                 })?)
             }
@@ -270,6 +331,8 @@ mod tests {
             .times(1);
         assert_eq!(fault, expected);
         assert_eq!("*=stale:3".parse::<Fault>().unwrap().kind, FaultKind::Stale(3));
+        let partial: Fault = "dynamodb:BatchGetItem=partial".parse().unwrap();
+        assert_eq!(partial.kind, FaultKind::Partial);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::World;
 use super::call::Call;
-use super::{iam, organizations, sts};
+use super::{dynamodb, events, iam, organizations, s3, sts};
 use crate::api::{Answer, ApiError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,9 @@ pub(crate) enum Service {
     Iam,
     Organizations,
     Sqs,
+    Events,
+    DynamoDb,
+    S3,
 }
 
 /// How calls and answers look on the wire.
@@ -22,6 +25,8 @@ pub(crate) enum Protocol {
     Query { namespace: &'static str },
     /// JSON both ways; the operation is in `X-Amz-Target`.
     Json { content_type: &'static str },
+    /// The operation is in the method, the path and the query; its members are there and in headers and bodies.
+    Rest,
 }
 
 /// An operation that is simulated.
@@ -31,15 +36,22 @@ pub(crate) struct Operation {
     pub(crate) handler: fn(&mut World, &Call) -> Answer,
 }
 
-/// Whether an operation changes accounts or the organization. Messages that pass through a queue do not count.
+/// What an operation does to the world. Messages that pass through a queue do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Reads,
+    /// It writes data: items and objects, and what holds them. That is nobody's credentials.
+    Writes,
+    /// It changes accounts or the organization.
     Changes,
 }
 
 pub(crate) const fn reads(name: &'static str, handler: fn(&mut World, &Call) -> Answer) -> Operation {
     Operation { name, effect: Effect::Reads, handler }
+}
+
+pub(crate) const fn writes(name: &'static str, handler: fn(&mut World, &Call) -> Answer) -> Operation {
+    Operation { name, effect: Effect::Writes, handler }
 }
 
 pub(crate) const fn changes(name: &'static str, handler: fn(&mut World, &Call) -> Answer) -> Operation {
@@ -49,7 +61,8 @@ pub(crate) const fn changes(name: &'static str, handler: fn(&mut World, &Call) -
 impl Service {
     /// By the name in a signature's credential scope, which is also the prefix of the service's IAM actions.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Sts, Self::Iam, Self::Organizations, Self::Sqs].into_iter().find(|service| service.name() == name)
+        let all = [Self::Sts, Self::Iam, Self::Organizations, Self::Sqs, Self::Events, Self::DynamoDb, Self::S3];
+        all.into_iter().find(|service| service.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -58,6 +71,9 @@ impl Service {
             Self::Iam => "iam",
             Self::Organizations => "organizations",
             Self::Sqs => "sqs",
+            Self::Events => "events",
+            Self::DynamoDb => "dynamodb",
+            Self::S3 => "s3",
         }
     }
 
@@ -65,7 +81,7 @@ impl Service {
     /// refuses other Regions, but a client whose endpoint is overridden no longer knows that and signs for its own.
     pub(crate) fn region(self, signed_for: &str) -> &str {
         match self {
-            Self::Sts | Self::Sqs => signed_for,
+            Self::Sts | Self::Sqs | Self::Events | Self::DynamoDb | Self::S3 => signed_for,
             Self::Iam | Self::Organizations => "us-east-1",
         }
     }
@@ -74,8 +90,9 @@ impl Service {
         match self {
             Self::Sts => Protocol::Query { namespace: "https://sts.amazonaws.com/doc/2011-06-15/" },
             Self::Iam => Protocol::Query { namespace: "https://iam.amazonaws.com/doc/2010-05-08/" },
-            Self::Organizations => Protocol::Json { content_type: "application/x-amz-json-1.1" },
-            Self::Sqs => Protocol::Json { content_type: "application/x-amz-json-1.0" },
+            Self::Organizations | Self::Events => Protocol::Json { content_type: "application/x-amz-json-1.1" },
+            Self::Sqs | Self::DynamoDb => Protocol::Json { content_type: "application/x-amz-json-1.0" },
+            Self::S3 => Protocol::Rest,
         }
     }
 
@@ -86,6 +103,9 @@ impl Service {
             Self::Iam => iam::OPERATIONS,
             Self::Organizations => organizations::OPERATIONS,
             Self::Sqs => &[],
+            Self::Events => events::OPERATIONS,
+            Self::DynamoDb => dynamodb::OPERATIONS,
+            Self::S3 => s3::OPERATIONS,
         }
     }
 
@@ -99,7 +119,7 @@ impl Service {
 
     pub(crate) fn access_denied(self, message: impl Into<String>) -> ApiError {
         match self.protocol() {
-            Protocol::Query { .. } => ApiError::new("AccessDenied", 403, message),
+            Protocol::Query { .. } | Protocol::Rest => ApiError::new("AccessDenied", 403, message),
             Protocol::Json { .. } => ApiError::new("AccessDeniedException", 400, message),
         }
     }
@@ -109,6 +129,7 @@ impl Service {
         match self.protocol() {
             Protocol::Query { .. } => ApiError::new("ValidationError", 400, message),
             Protocol::Json { .. } => ApiError::new("ValidationException", 400, message),
+            Protocol::Rest => ApiError::new("InvalidArgument", 400, message),
         }
     }
 
@@ -117,6 +138,7 @@ impl Service {
         match self.protocol() {
             Protocol::Query { .. } => ApiError::new("InvalidAction", 400, message),
             Protocol::Json { .. } => ApiError::new("UnknownOperationException", 400, message),
+            Protocol::Rest => ApiError::new("NotImplemented", 501, message),
         }
     }
 
@@ -130,6 +152,11 @@ impl Service {
                      another request is already in progress. Try again later.",
             ),
             Self::Sqs => ApiError::new("RequestThrottled", 400, "Rate exceeded"),
+            Self::Events => ApiError::new("ThrottlingException", 400, "Rate exceeded"),
+            Self::DynamoDb => {
+                ApiError::new("ThrottlingException", 400, "Rate of requests exceeds the allowed throughput.")
+            }
+            Self::S3 => ApiError::new("SlowDown", 503, "Please reduce your request rate."),
         }
     }
 
@@ -147,6 +174,10 @@ impl Service {
                 "AWS Organizations can't complete your \
                  request because of an internal service error. Try again later.",
             ),
+            // The API reference of EventBridge has `InternalException` for it, without a text.
+            Self::Events => ApiError::new("InternalException", 500, "This exception occurs due to unexpected causes."),
+            Self::DynamoDb => ApiError::new("InternalServerError", 500, "Internal server error"),
+            Self::S3 => ApiError::new("InternalError", 500, "We encountered an internal error. Please try again."),
             Self::Sts | Self::Sqs => ApiError::new(
                 "InternalFailure",
                 500,
@@ -157,29 +188,36 @@ impl Service {
     }
 
     pub(crate) fn invalid_token(self) -> ApiError {
-        let code = match self.protocol() {
-            Protocol::Query { .. } => "InvalidClientTokenId",
-            Protocol::Json { .. } => "UnrecognizedClientException",
+        let (code, status) = match (self, self.protocol()) {
+            (Self::DynamoDb, _) => ("UnrecognizedClientException", 400),
+            (_, Protocol::Json { .. }) => ("UnrecognizedClientException", 403),
+            (_, Protocol::Query { .. }) => ("InvalidClientTokenId", 403),
+            (_, Protocol::Rest) => {
+                let message = "The AWS Access Key Id you provided does not exist in our records.";
+                return ApiError::new("InvalidAccessKeyId", 403, message);
+            }
         };
-        ApiError::new(code, 403, "The security token included in the request is invalid.")
+        ApiError::new(code, status, "The security token included in the request is invalid.")
     }
 
     pub(crate) fn expired_token(self) -> ApiError {
-        let code = match self.protocol() {
-            Protocol::Query { .. } => "ExpiredToken",
-            Protocol::Json { .. } => "ExpiredTokenException",
+        let (code, status) = match (self, self.protocol()) {
+            (Self::DynamoDb, _) => ("ExpiredTokenException", 400),
+            (_, Protocol::Json { .. }) => ("ExpiredTokenException", 403),
+            (_, Protocol::Query { .. }) => ("ExpiredToken", 403),
+            (_, Protocol::Rest) => return ApiError::new("ExpiredToken", 400, "The provided token has expired."),
         };
-        ApiError::new(code, 403, "The security token included in the request is expired")
+        ApiError::new(code, status, "The security token included in the request is expired")
     }
 
     pub(crate) fn signature_mismatch(self) -> ApiError {
         let code = match self.protocol() {
-            Protocol::Query { .. } => "SignatureDoesNotMatch",
+            Protocol::Query { .. } | Protocol::Rest => "SignatureDoesNotMatch",
             Protocol::Json { .. } => "InvalidSignatureException",
         };
         ApiError::new(
             code,
-            403,
+            if self == Self::DynamoDb { 400 } else { 403 },
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
              Access Key and signing method. Consult the service documentation for details.",
         )

@@ -1,9 +1,12 @@
 //! What callers may do, what their calls change, and what faults do to them: signed requests without a network.
 
+mod buckets;
 mod callers;
+mod events;
 mod faults;
 mod organization;
 mod root_sessions;
+mod tables;
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -66,6 +69,7 @@ async fn call_in(aws: &Aws, region: &str, credentials: &Credentials, action: &st
             }
             request.body(form.finish().into())
         }
+        service::Protocol::Rest => panic!("`{action}` is not called like that"),
         service::Protocol::Json { .. } => {
             request.header("x-amz-target", format!("Target.{operation}")).body(input.to_string().into())
         }

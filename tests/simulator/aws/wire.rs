@@ -9,6 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::s3;
 use super::service::{Protocol, Service, not_simulated, unsigned};
 use crate::api::{Answer, ApiError};
 
@@ -48,6 +49,7 @@ impl Request {
         let (operation, input) = match service.protocol() {
             Protocol::Query { .. } => self.read_form()?,
             Protocol::Json { .. } => self.read_json(service)?,
+            Protocol::Rest => s3::read(self)?,
         };
         Ok(Message {
             service,
@@ -88,8 +90,10 @@ impl Request {
 
     /// Which protocol an answer takes when the request could not be read.
     fn protocol(&self) -> Protocol {
+        let is_for_s3 = |authorization: &str| authorization.contains("/s3/aws4_request");
         match self.header("x-amz-target") {
             Some(_) => Service::Organizations.protocol(),
+            None if self.header("authorization").is_some_and(is_for_s3) => Service::S3.protocol(),
             None => Service::Sts.protocol(),
         }
     }
@@ -102,6 +106,9 @@ impl Request {
 
 /// The response to a call. Every one carries its request id, without which SDKs have none to log.
 pub(crate) fn respond(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> Response<Full<Bytes>> {
+    if protocol == Protocol::Rest {
+        return s3::respond(operation, answer, request_id, false);
+    }
     let body = Bytes::from(body(protocol, operation, answer, request_id));
     response(protocol, answer, body, request_id)
 }
@@ -115,6 +122,9 @@ pub(crate) fn respond_garbled(
     answer: &Answer,
     request_id: &str,
 ) -> Response<Full<Bytes>> {
+    if protocol == Protocol::Rest {
+        return s3::respond(operation, answer, request_id, true);
+    }
     let body = body(protocol, operation, answer, request_id);
     // Clients stop reading at the end of the output.
     let end_of_output = body.find(&format!("</{operation}Result>")).unwrap_or(body.len());
@@ -127,7 +137,7 @@ pub(crate) fn respond_garbled(
 fn body(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> String {
     match protocol {
         Protocol::Query { namespace } => xml_body(namespace, operation, answer, request_id),
-        Protocol::Json { .. } => json_body(answer),
+        Protocol::Json { .. } | Protocol::Rest => json_body(answer),
     }
 }
 
@@ -136,6 +146,7 @@ fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) 
     let content_type = match protocol {
         Protocol::Query { .. } => "text/xml",
         Protocol::Json { content_type } => content_type,
+        Protocol::Rest => "application/xml",
     };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -175,9 +186,7 @@ fn json_body(answer: &Answer) -> String {
             members.insert("__type".to_owned(), json!(error.code));
             members.insert("Message".to_owned(), json!(error.message));
             members.insert("message".to_owned(), json!(error.message));
-            if let Some(reason) = &error.reason {
-                members.insert("Reason".to_owned(), json!(reason));
-            }
+            members.extend(error.members.clone());
             Value::Object(members).to_string()
         }
     }
@@ -236,7 +245,7 @@ fn write_element(xml: &mut String, name: &str, value: &Value) {
     xml.extend(["</", name, ">"]);
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

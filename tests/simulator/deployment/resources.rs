@@ -1,4 +1,4 @@
-//! From the resources of a template to queues, roles, rules and schedules.
+//! From the resources of a template to queues, topics, roles, rules and schedules; `stores` has the tables and buckets.
 
 use std::time::Duration;
 
@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value};
 
 use super::roles::Roles;
-use crate::aws::Role;
-use crate::event_buses::{EventBuses, Rule, Target};
+use super::stores;
+use crate::aws::{Aws, Role};
+use crate::event_buses::{EventBuses, Rule, Target, TargetInput};
 use crate::event_pattern::EventPattern;
 use crate::policy::{Context, Decision, PolicyDocument, Request, ResourcePolicy, TrustPolicy};
 use crate::queues::{QueueSettings, Queues, Redrive};
@@ -22,14 +23,15 @@ pub(super) struct Schedule {
     role: Role,
 }
 
-/// Creates the queues of a template, and adds its roles, its rules and its resource policies.
+/// Creates the queues, topics, tables and buckets of a template, and adds its roles, its rules and its resource policies.
 pub(super) fn create(
     resolved: &Resolved,
     stack: &Stack,
-    queues: &Queues,
+    aws: &Aws,
     roles: &mut Roles,
     buses: &mut EventBuses,
 ) -> Result<()> {
+    let queues = aws.queues();
     for resource in resolved.of_kind("AWS::IAM::Role") {
         roles.add(role(resource).with_context(|| in_resource(resource))?);
     }
@@ -39,10 +41,18 @@ pub(super) fn create(
                 queues.create(settings);
             }),
             "AWS::SQS::QueuePolicy" => queue_policy(resource, queues, buses),
+            "AWS::DynamoDB::Table" => stores::create_table(resource, stack, aws),
+            "AWS::S3::Bucket" => stores::create_bucket(resource, stack, aws),
+            "AWS::S3::BucketPolicy" => stores::put_bucket_policy(resource, aws),
             "AWS::Events::EventBusPolicy" => bus_policy(resource, stack, buses),
             "AWS::Events::Rule" => rule(resource, stack, roles).map(|rule| buses.rules.push(rule)),
             "AWS::Events::EventBus" => resource.expect_only(&["Name", "Description"]),
-            // Roles are created above, functions and schedules by others. Alarms and retention are beyond the simulator.
+            "AWS::SNS::Topic" => topic(resource, buses),
+            "AWS::SNS::TopicPolicy" => topic_policy(resource, buses),
+            "AWS::SNS::Subscription" => subscription(resource, buses),
+            "AWS::CloudWatch::Dashboard" => dashboard(resource),
+            // Roles are created above, functions and schedules by others. Alarms and retention are beyond the
+            // simulator.
             "AWS::IAM::Role"
             | "AWS::Serverless::Function"
             | "AWS::Scheduler::Schedule"
@@ -140,6 +150,61 @@ fn bus_policy(resource: &Resource, stack: &Stack, buses: &mut EventBuses) -> Res
     Ok(())
 }
 
+fn topic(resource: &Resource, buses: &EventBuses) -> Result<()> {
+    resource.expect_only(&["TopicName", "DisplayName"])?;
+    buses.topics.create(resource.reference()?);
+    Ok(())
+}
+
+/// Of `sns:*` in the policy of a topic SNS says that it is out of scope, and so it does of actions that are not on topics.
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-language-api-permissions-reference.html>
+fn topic_policy(resource: &Resource, buses: &mut EventBuses) -> Result<()> {
+    resource.expect_only(&["Topics", "PolicyDocument"])?;
+    let statements = resource.get("/PolicyDocument/Statement").and_then(Value::as_array).into_iter().flatten();
+    for action in statements.filter_map(|statement| statement.get("Action")) {
+        let actions = action.as_array().map_or_else(|| std::slice::from_ref(action), Vec::as_slice);
+        ensure!(
+            actions.iter().all(|action| action == "sns:Publish" || action == "sns:Subscribe"),
+            "Invalid parameter: Policy statement action out of service scope! ({action})"
+        );
+    }
+    let policy = policy(resource, "/PolicyDocument")?;
+    for arn in resource.get("/Topics").and_then(Value::as_array).into_iter().flatten() {
+        let arn = known_topic(arn.as_str().unwrap_or_default(), buses)?;
+        buses.policies.entry(arn).or_default().extend(policy.clone());
+    }
+    Ok(())
+}
+
+fn subscription(resource: &Resource, buses: &EventBuses) -> Result<()> {
+    resource.expect_only(&["TopicArn", "Protocol", "Endpoint"])?;
+    known_topic(resource.text("/TopicArn")?, buses)?;
+    let (protocol, endpoint) = (resource.text("/Protocol")?, resource.text("/Endpoint")?);
+    ensure!(protocol == "email", "the simulator does not know the protocol `{protocol}`");
+    ensure!(endpoint.contains('@'), "Invalid parameter: Email address");
+    Ok(())
+}
+
+fn known_topic(arn: &str, buses: &EventBuses) -> Result<String> {
+    let topic = buses.topics.messages(arn);
+    topic.with_context(|| format!("there is no topic `{arn}` yet: it must stand above what refers to it"))?;
+    Ok(arn.to_owned())
+}
+
+/// CloudWatch refuses a body that is not JSON, and one whose widgets it does not understand.
+fn dashboard(resource: &Resource) -> Result<()> {
+    resource.expect_only(&["DashboardName", "DashboardBody"])?;
+    let body: Value =
+        serde_json::from_str(resource.text("/DashboardBody")?).context("the DashboardBody is not JSON")?;
+    let widgets = body.get("widgets").and_then(Value::as_array).context("the DashboardBody has no widgets")?;
+    for widget in widgets {
+        let kind = widget.get("type").and_then(Value::as_str).unwrap_or_default();
+        ensure!(["alarm", "log", "metric", "text"].contains(&kind), "a widget has the type `{kind}`");
+        ensure!(widget.get("properties").is_some_and(Value::is_object), "a widget has no properties");
+    }
+    Ok(())
+}
+
 /// The policy whose `Statement` is in the object at `pointer`.
 fn policy(resource: &Resource, pointer: &str) -> Result<ResourcePolicy> {
     let document = resource.get(pointer).context("no policy")?;
@@ -164,7 +229,7 @@ fn rule(resource: &Resource, stack: &Stack, roles: &Roles) -> Result<Rule> {
 }
 
 fn target(target: &Value, rule_arn: &str, roles: &Roles) -> Result<Target> {
-    let known = ["Id", "Arn", "RoleArn", "DeadLetterConfig", "RetryPolicy"];
+    let known = ["Id", "Arn", "RoleArn", "DeadLetterConfig", "RetryPolicy", "Input", "InputPath", "InputTransformer"];
     let mut names = target.as_object().into_iter().flat_map(Map::keys);
     if let Some(name) = names.find(|name| !known.contains(&name.as_str())) {
         bail!("the simulator does not know the property `{name}` of a target");
@@ -176,6 +241,7 @@ fn target(target: &Value, rule_arn: &str, roles: &Roles) -> Result<Target> {
     };
     Ok(Target {
         arn: text("/Arn").context("a target has no Arn")?.to_owned(),
+        input: TargetInput::parse(target)?,
         role,
         dead_letter_arn: text("/DeadLetterConfig/Arn").map(ToOwned::to_owned),
     })

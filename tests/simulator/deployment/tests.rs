@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::event_buses::DeliveryOutcome;
 use crate::lambda::tests::tiny_program;
 use crate::organization::Organization;
+use crate::policy::ResourcePolicy;
 
 /// Both stacks in a small organization, and its queues.
 fn stacks() -> (Stacks, Queues) {
@@ -176,8 +177,8 @@ fn deploy_with_trust(change: impl Fn(&mut Value)) -> [Result<()>; 3] {
         }
     }
     let (mut roles, mut buses) = (Roles::default(), EventBuses::default());
-    let rule = resources::create(&forwarding, &stack, aws.queues(), &mut roles, &mut buses);
-    resources::create(&stacks.unroot, &stacks.stack, aws.queues(), &mut roles, &mut buses).unwrap();
+    let rule = resources::create(&forwarding, &stack, &aws, &mut roles, &mut buses);
+    resources::create(&stacks.unroot, &stacks.stack, &aws, &mut roles, &mut buses).unwrap();
     let schedule = resources::schedules(&stacks.unroot, &stacks.stack, &roles);
     stacks.roles = roles;
     let function = stacks.unroot.of_kind("AWS::Serverless::Function").next().unwrap();
@@ -227,7 +228,10 @@ fn the_schedule_requests_an_audit_of_everything() {
     for schedule in resources::schedules(&stacks.unroot, &stacks.stack, &stacks.roles).unwrap() {
         schedule.fire(&queues).unwrap();
     }
-    assert_eq!(bodies(&queues, &queue(&stacks, "scheduled-audit")), [json!({"everything": true})]);
+    assert_eq!(
+        bodies(&queues, &queue(&stacks, "scheduled-audit")),
+        [json!({"everything": true, "trigger": "Schedule"})]
+    );
 }
 
 #[tokio::test]
@@ -281,4 +285,72 @@ async fn a_reset_leaves_nothing_behind() {
     assert!(deployment.dead_letters("account-joined").unwrap().is_empty());
     assert!(deployment.logs("account-joined").unwrap().is_empty());
     assert!(deployment.deliveries().is_empty());
+}
+
+/// What a function would say of an account.
+fn alert(detail_type: &str) -> Value {
+    json!({
+        "version": "0",
+        "id": "00000000-0000-4000-8000-000000000001",
+        "detail-type": detail_type,
+        "source": "unroot",
+        "account": "222233334444",
+        "time": "2026-11-21T06:00:00Z",
+        "region": "eu-central-1",
+        "resources": [],
+        "detail": {"headline": "a headline", "notify": true, "account": {"id": "444455556666", "name": "Shop"}},
+    })
+}
+
+fn texts(stacks: &Stacks, topic: &str) -> Vec<String> {
+    stacks.published(topic).unwrap().into_iter().map(|message| message.text).collect()
+}
+
+#[test]
+fn an_alert_is_mailed_if_it_is_ours_and_wants_to_be() {
+    let mut quiet = alert("Root Credentials Found");
+    quiet["detail"]["notify"] = json!(false);
+    let mut forwarded = alert("Root Credentials Found");
+    forwarded["account"] = json!("111122223333");
+    let mut other = alert("Root Credentials Found");
+    other["source"] = json!("other");
+    let (stacks, queues) = stacks();
+    for event in [quiet, forwarded, other, alert("Root Credentials Imagined")] {
+        assert_eq!(stacks.put_event(&queues, Bus::Audit, &event), []);
+    }
+    let deliveries = stacks.put_event(&queues, Bus::Audit, &alert("Root Credentials Found"));
+    assert_eq!(deliveries.len(), 1, "{deliveries:?}");
+    assert_eq!(deliveries[0].outcome, DeliveryOutcome::Delivered);
+    let texts = texts(&stacks, "AlertTopic");
+    assert_eq!(texts.len(), 1);
+    assert!(texts[0].starts_with("\"UNROOT: a headline\"\n\"Account: Shop (444455556666)\"\n"), "{}", texts[0]);
+    assert!(stacks.published("ChatTopic").is_err(), "there is none unless it is wanted");
+}
+
+#[test]
+fn an_alert_that_a_topic_does_not_take_goes_to_the_dead_letter_queue() {
+    let event = alert("Root Credentials Found");
+    let (mut stacks, queues) = stacks();
+    let topic = "arn:aws:sns:eu-central-1:222233334444:unroot-AlertTopic-SIMULATED";
+    let policy = stacks.buses.policies.remove(topic).unwrap();
+    let deliveries = stacks.put_event(&queues, Bus::Audit, &event);
+    assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
+    assert_eq!(bodies(&queues, &queue(&stacks, "alert-dead-letters")), std::slice::from_ref(&event));
+
+    // Who relies on a condition lets in nobody.
+    let only_ours = json!({"Statement": [{
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sns:Publish",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": "222233334444"}},
+    }]});
+    stacks.buses.policies.insert(topic.to_owned(), ResourcePolicy::parse(&only_ours).unwrap());
+    let deliveries = stacks.put_event(&queues, Bus::Audit, &event);
+    assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
+    assert!(texts(&stacks, "AlertTopic").is_empty());
+
+    stacks.buses.policies.insert(topic.to_owned(), policy);
+    stacks.put_event(&queues, Bus::Audit, &event);
+    assert_eq!(texts(&stacks, "AlertTopic").len(), 1);
 }

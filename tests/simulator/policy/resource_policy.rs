@@ -9,7 +9,7 @@ use super::{Context, Decision, PolicyDocument, PolicyError, Request};
 pub enum Principal {
     /// An AWS service, like `events.amazonaws.com`.
     Service(String),
-    /// The ARN of a role.
+    /// The ARN of a role, or of another principal in an account.
     Role(String),
 }
 

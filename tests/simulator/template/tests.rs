@@ -29,6 +29,8 @@ fn property(yaml: &str) -> Result<Value, String> {
          Conditions: {{Always: !Equals [a, a], Never: !Not [!Condition Always]}}\n\
          Resources:\n\
          \x20 Queue: {{Type: AWS::SQS::Queue}}\n\
+         \x20 Topic: {{Type: AWS::SNS::Topic}}\n\
+         \x20 Bucket: {{Type: AWS::S3::Bucket}}\n\
          \x20 Other: {{Type: AWS::Other, Properties: {{P: {yaml}}}}}\n"
     );
     let resolved = Template::parse(&template).and_then(|template| template.resolve(&stack(&[("List", "a,b")])));
@@ -44,6 +46,12 @@ fn functions_resolve_as_cloudformation_documents_them() {
         ("[1, !Ref AWS::NoValue]", json!({"P": [1]})),
         ("!Ref Queue", json!({"P": "https://sqs.eu-central-1.amazonaws.com/222233334444/unroot-Queue-SIMULATED"})),
         ("!GetAtt Queue.Arn", json!({"P": "arn:aws:sqs:eu-central-1:222233334444:unroot-Queue-SIMULATED"})),
+        ("!Ref Topic", json!({"P": "arn:aws:sns:eu-central-1:222233334444:unroot-Topic-SIMULATED"})),
+        ("!GetAtt Topic.TopicName", json!({"P": "unroot-Topic-SIMULATED"})),
+        (
+            "!Sub '${Bucket} ${Bucket.Arn}/*'",
+            json!({"P": "unroot-bucket-simulated arn:aws:s3:::unroot-bucket-simulated/*"}),
+        ),
         ("{Fn::GetAtt: [Queue, QueueName]}", json!({"P": "unroot-Queue-SIMULATED"})),
         (
             "!Sub 'a ${AWS::Region} ${Queue.QueueName} ${!Literal}'",
@@ -134,6 +142,16 @@ fn a_function_gets_the_globals_and_its_own_settings() {
     );
     assert_eq!(function.metadata.pointer("/BuildProperties/Binary"), Some(&json!("scheduled-audit")));
     assert_eq!(resolved.outputs["EventBusArn"], "arn:aws:events:eu-central-1:222233334444:event-bus/unroot");
+}
+
+#[test]
+fn what_a_condition_excludes_is_not_there() {
+    for (parameters, expected) in [(&[][..], false), (&[("ChatNotifications", "Enabled")], true)] {
+        let resolved = ours(parameters);
+        let is_topic = |resource: &Resource| resource.logical_id == "ChatTopic";
+        assert_eq!(resolved.resources.iter().any(is_topic), expected);
+        assert_eq!(resolved.outputs.contains_key("ChatTopicArn"), expected);
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub(super) fn disable_service_access(world: &mut World, call: &Call) -> Answer {
         let message = "You have delegated administrator/s for this service. De-register them in order to disable \
                        service access.";
         return Err(ApiError::new("ConstraintViolationException", 400, message)
-            .with_reason("DELEGATED_ADMINISTRATOR_EXISTS_FOR_THIS_SERVICE"));
+            .with_member("Reason", "DELEGATED_ADMINISTRATOR_EXISTS_FOR_THIS_SERVICE"));
     }
     world.organization.trusted_services.remove(&input.service_principal);
     Ok(nothing())
@@ -123,13 +123,12 @@ pub(super) fn register_delegated_administrator(world: &mut World, call: &Call) -
     if id == organization.management_account {
         let message = "You cannot register master account/yourself as delegated administrator for your organization.";
         return Err(ApiError::new("ConstraintViolationException", 400, message)
-            .with_reason("CANNOT_REGISTER_MASTER_AS_DELEGATED_ADMINISTRATOR"));
+            .with_member("Reason", "CANNOT_REGISTER_MASTER_AS_DELEGATED_ADMINISTRATOR"));
     }
     if !organization.trusted_services.contains(&input.service_principal) {
         let message = "You must enable service access before you can register a delegated administrator.";
-        return Err(
-            ApiError::new("ConstraintViolationException", 400, message).with_reason("SERVICE_ACCESS_NOT_ENABLED")
-        );
+        return Err(ApiError::new("ConstraintViolationException", 400, message)
+            .with_member("Reason", "SERVICE_ACCESS_NOT_ENABLED"));
     }
     let delegates = organization.delegated_administrators.entry(input.service_principal).or_default();
     if !delegates.insert(id) {

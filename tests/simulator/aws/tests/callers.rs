@@ -123,12 +123,20 @@ async fn the_log_says_what_a_call_was_authorized_on() {
     call(&aws, &auditor, "sqs:SendMessage", json!({"QueueUrl": "http://localhost/q"})).await;
     let nobody = principal(&aws, &json!([]));
     call(&aws, &nobody, "organizations:DescribeAccount", json!({"AccountId": SHOP})).await;
-    let resources: Vec<_> = aws.calls().into_iter().map(|call| call.resource).collect();
+    let permissions: Vec<_> = aws.calls().into_iter().map(|call| call.permissions).collect();
     let shop = format!("arn:aws:iam::{SHOP}:root");
     let described = format!("arn:aws:organizations::{MANAGEMENT}:account/o-aa111bb222/{SHOP}");
     let of_a_queue = format!("arn:aws:sqs:us-east-1:{AUDIT}:*");
-    let expected = [Some(&*shop), None, Some(&*shop), Some("*"), Some(&*of_a_queue), Some(&*described)];
-    assert_eq!(resources.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+    let asked = |action: &str, resource: &str| vec![(action.to_owned(), resource.to_owned())];
+    let expected = [
+        asked("sts:AssumeRoot", &shop),
+        Vec::new(),
+        asked("iam:ListAccessKeys", &shop),
+        asked("organizations:ListAccounts", "*"),
+        asked("sqs:SendMessage", &of_a_queue),
+        asked("organizations:DescribeAccount", &described),
+    ];
+    assert_eq!(permissions, expected);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::domain::id::QueueUrl;
+use crate::domain::id::{BucketName, EventBusName, QueueUrl, TableName};
 use crate::domain::plan::HoldBack;
 use crate::domain::request::Mode;
 use crate::domain::scope::Scope;
@@ -49,6 +49,17 @@ const DEAD_LETTER_QUEUE_URL: Setting = Setting {
     meaning: "where the function puts a message that cannot succeed",
     default: None,
 };
+const STATE_TABLE: Setting = Setting {
+    name: "STATE_TABLE",
+    meaning: "the table of what is remembered: postures, root sessions, recovery windows",
+    default: None,
+};
+const EVIDENCE_BUCKET: Setting =
+    Setting { name: "EVIDENCE_BUCKET", meaning: "the bucket of the audits' evidence", default: None };
+const EVENT_BUS_NAME: Setting =
+    Setting { name: "EVENT_BUS_NAME", meaning: "the event bus that gets what Unroot tells", default: None };
+const STACK_NAME: Setting =
+    Setting { name: "STACK_NAME", meaning: "tells the metrics of several stacks in an account apart", default: None };
 const CONCURRENCY: Setting =
     Setting { name: "CONCURRENCY", meaning: "how many accounts are audited at once, 1 to 200", default: Some("64") };
 const REQUEST_TIMEOUT_MS: Setting = Setting {
@@ -63,7 +74,7 @@ const RETRY_BACKOFF_MS: Setting = Setting {
 };
 
 /// All settings, in the order of the README's table.
-pub const SETTINGS: [Setting; 10] = [
+pub const SETTINGS: [Setting; 14] = [
     MODE,
     MANAGEMENT_ACCOUNT_ID,
     EXEMPT_ACCOUNT_IDS,
@@ -71,6 +82,10 @@ pub const SETTINGS: [Setting; 10] = [
     HOLD_BACK_KEYS_USED_WITHIN_DAYS,
     QUEUE_URL,
     DEAD_LETTER_QUEUE_URL,
+    STATE_TABLE,
+    EVIDENCE_BUCKET,
+    EVENT_BUS_NAME,
+    STACK_NAME,
     CONCURRENCY,
     REQUEST_TIMEOUT_MS,
     RETRY_BACKOFF_MS,
@@ -83,8 +98,18 @@ pub struct Settings {
     pub hold_back: HoldBack,
     pub queue: QueueUrl,
     pub dead_letter_queue: QueueUrl,
+    pub stores: Stores,
+    pub stack_name: String,
     pub concurrency: usize,
     pub tuning: Tuning,
+}
+
+/// Where state, evidence and alerts go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stores {
+    pub state_table: TableName,
+    pub evidence_bucket: BucketName,
+    pub event_bus: EventBusName,
 }
 
 /// How patient the calls to AWS are.
@@ -116,6 +141,10 @@ impl Settings {
         let days = reader.within(HOLD_BACK_KEYS_USED_WITHIN_DAYS, 0, 3_650);
         let queue = reader.one(QUEUE_URL);
         let dead_letter_queue = reader.one(DEAD_LETTER_QUEUE_URL);
+        let state_table = reader.one(STATE_TABLE);
+        let evidence_bucket = reader.one(EVIDENCE_BUCKET);
+        let event_bus = reader.one(EVENT_BUS_NAME);
+        let stack_name = reader.one(STACK_NAME);
         let concurrency = reader.within(CONCURRENCY, 1, 200);
         let request_timeout = reader.within(REQUEST_TIMEOUT_MS, 10, 60_000);
         let retry_backoff = reader.within(RETRY_BACKOFF_MS, 0, 60_000);
@@ -126,6 +155,8 @@ impl Settings {
                 hold_back: HoldBack { keys_used_within: Duration::from_hours(days? * 24) },
                 queue: queue?,
                 dead_letter_queue: dead_letter_queue?,
+                stores: Stores { state_table: state_table?, evidence_bucket: evidence_bucket?, event_bus: event_bus? },
+                stack_name: stack_name?,
                 concurrency: usize::try_from(concurrency?).ok()?,
                 tuning: Tuning {
                     request_timeout: Duration::from_millis(request_timeout?),
@@ -198,6 +229,10 @@ mod tests {
             ("MANAGEMENT_ACCOUNT_ID", "111122223333"),
             ("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/222233334444/queue"),
             ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/222233334444/dead-letters"),
+            ("STATE_TABLE", "unroot-StateTable-EXAMPLE"),
+            ("EVIDENCE_BUCKET", "unroot-evidencebucket-example"),
+            ("EVENT_BUS_NAME", "unroot"),
+            ("STACK_NAME", "unroot"),
         ]);
         values.extend(changes.iter().copied());
         Settings::parse(|name| values.get(name).map(|value| (*value).to_owned()))

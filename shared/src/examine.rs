@@ -15,12 +15,14 @@ use crate::domain::plan::{DeletionPlan, HoldBack};
 use crate::domain::record::{AccountRecord, Verdict};
 use crate::domain::request::Mode;
 use crate::domain::scope::{Coverage, CoveredAccount, Scope};
+use crate::window_watch::WindowWatch;
 
 /// What examining an account needs, the same for all accounts of an invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Examiner<'a> {
     pub aws: &'a Aws,
     pub scope: &'a Scope,
+    pub windows: &'a WindowWatch,
     pub hold_back: HoldBack,
     pub mode: Mode,
     /// When an account that is not done is given up, so that the invocation can still say so.
@@ -30,30 +32,49 @@ pub struct Examiner<'a> {
 impl Examiner<'_> {
     /// Examines the account if the scope covers it. In `Audit` mode nothing is changed.
     pub async fn examine(&self, account: &Account) -> AccountRecord {
+        let began = OffsetDateTime::now_utc();
         let id = account.id.clone();
-        let now = OffsetDateTime::now_utc();
-        let record = match self.scope.cover(account) {
-            Coverage::Covered(covered) => timeout_at(self.until, self.examine_covered(&covered))
-                .await
-                .unwrap_or_else(|_| AccountRecord::unknown(id, out_of_time(), now)),
-            Coverage::NotCovered(reason) => AccountRecord::not_covered(id, &reason, now),
-            Coverage::Undecided(undecided) => AccountRecord::undecided(id, &undecided, now),
+        let record = match self.cover(account).await {
+            Ok(Coverage::Covered(covered)) => self.examine_in_time(account, &covered, began).await,
+            Ok(Coverage::NotCovered(reason)) => AccountRecord::not_covered(id, &reason, began),
+            Ok(Coverage::Undecided(undecided)) => AccountRecord::undecided(id, &undecided, began),
+            Err(failure) => AccountRecord::unknown(id, failure, began),
         };
         AccountRecord { examined: OffsetDateTime::now_utc(), ..record.named(&account.name) }
     }
 
-    async fn examine_covered(&self, account: &CoveredAccount) -> AccountRecord {
-        let mut record = AccountRecord::new(account.id().clone(), Verdict::Unknown, OffsetDateTime::now_utc());
-        let session: RootSession<Audit> = match self.open(account, &mut record).await {
+    /// INVARIANT (hands off): recovery windows are looked at anew for each account and before each deletion.
+    async fn cover(&self, account: &Account) -> Result<Coverage, Failure> {
+        let windows = self.windows.current().await?;
+        Ok(self.scope.cover(account, &windows, OffsetDateTime::now_utc()))
+    }
+
+    /// What was done until the time is up is in the record.
+    async fn examine_in_time(
+        &self,
+        account: &Account,
+        covered: &CoveredAccount,
+        began: OffsetDateTime,
+    ) -> AccountRecord {
+        let mut record = AccountRecord::new(covered.id().clone(), Verdict::Unknown, began);
+        match timeout_at(self.until, self.examine_covered(account, covered, &mut record)).await {
+            Ok(()) => record,
+            Err(_) => AccountRecord { verdict: Verdict::Unknown, ..record }.with_failure(out_of_time()),
+        }
+    }
+
+    async fn examine_covered(&self, account: &Account, covered: &CoveredAccount, record: &mut AccountRecord) {
+        let session: RootSession<Audit> = match self.open(covered, record).await {
             Ok(session) => session,
-            Err(failure) => return record.with_failure(failure),
+            Err(failure) => return record.fail(failure),
         };
         let found = match session.audit().await {
             Ok(found) => found,
-            Err(failure) => return record.with_failure(failure),
+            Err(failure) => return record.fail(failure),
         };
         if found.is_empty() {
-            return AccountRecord { verdict: Verdict::Clean, ..record };
+            record.verdict = Verdict::Clean;
+            return;
         }
         let plan = DeletionPlan::new(&found, self.hold_back, OffsetDateTime::now_utc());
         record.held_back = plan.held_back().to_vec();
@@ -61,21 +82,36 @@ impl Examiner<'_> {
         match self.mode {
             Mode::Audit => {
                 record.planned = plan.steps().collect();
-                let reason = Some("found in `Audit` mode, which removes nothing".to_owned());
-                AccountRecord { verdict: Verdict::CredentialsPresent, reason, ..record }
+                record.verdict = Verdict::CredentialsPresent;
+                record.reason = Some("found in `Audit` mode, which removes nothing".to_owned());
             }
-            Mode::Enforce if plan.is_empty() => with_held_back_verdict(record),
+            Mode::Enforce if plan.is_empty() => conclude_held_back(record),
             Mode::Enforce => self.strip(account, &plan, record).await,
         }
     }
 
-    async fn strip(&self, account: &CoveredAccount, plan: &DeletionPlan, mut record: AccountRecord) -> AccountRecord {
-        let session: RootSession<Delete> = match self.open(account, &mut record).await {
-            Ok(session) => session,
-            // What the audit found is still there: nothing was deleted.
-            Err(failure) => return AccountRecord { verdict: Verdict::Failed, ..record }.with_failure(failure),
+    async fn strip(&self, account: &Account, plan: &DeletionPlan, record: &mut AccountRecord) {
+        // What the audit found is still there if this comes to nothing.
+        let session: Result<RootSession<Delete>, Failure> = match self.cover(account).await {
+            Ok(Coverage::Covered(covered)) => self.open(&covered, record).await,
+            Ok(Coverage::NotCovered(reason)) => {
+                record.verdict = Verdict::NotCovered;
+                record.reason = Some(reason.to_string());
+                return;
+            }
+            Ok(Coverage::Undecided(_)) => return,
+            Err(failure) => Err(failure),
         };
-        concluded(record, session.strip(plan).await)
+        match session {
+            Ok(session) => {
+                let stripping = session.strip(plan, &mut record.attempted).await;
+                conclude(record, stripping);
+            }
+            Err(failure) => {
+                record.verdict = Verdict::Failed;
+                record.fail(failure);
+            }
+        }
     }
 
     async fn open<T: RootTask>(
@@ -104,41 +140,41 @@ fn out_of_time() -> Failure {
 ///
 /// INVARIANT (never claims more than it saw): the calls that deleted count for nothing here. `removed` is what a
 /// deletion was sent for and the reading no longer shows.
-fn concluded(mut record: AccountRecord, stripping: Stripping) -> AccountRecord {
-    let Stripping { attempted, held_back, failure, left } = stripping;
+fn conclude(record: &mut AccountRecord, stripping: Stripping) {
+    let Stripping { held_back, failure, left } = stripping;
     record.held_back.extend(held_back);
     let left = match left {
         Ok(left) => left,
         Err(unread) => {
             record.reason = Some("deletions were sent, but what they did could not be read".to_owned());
-            record.attempted = attempted;
-            return AccountRecord { verdict: Verdict::Unknown, ..record }.with_failure(unread);
+            return record.fail(unread);
         }
     };
-    record.removed = attempted.into_iter().filter(|step| !left.has(step)).collect();
-    if left.is_empty() {
-        return AccountRecord { verdict: Verdict::Stripped, left: Some(left), ..record };
-    }
-    let is_as_planned = is_held_back_only(&left, &record);
+    (record.attempted, record.removed) = record.attempted.drain(..).partition(|step| left.has(step));
+    let is_empty = left.is_empty();
+    let is_as_planned = is_held_back_only(&left, record);
     record.left = Some(left);
-    if is_as_planned {
-        return with_held_back_verdict(record);
+    if is_empty {
+        record.verdict = Verdict::Stripped;
+    } else if is_as_planned {
+        conclude_held_back(record);
+    } else {
+        let still_present = || {
+            let message = "read again after the deletions, something is there: see `left`";
+            Failure::observed(Cause::StillPresent, "the reading after the deletions", message)
+        };
+        record.verdict = Verdict::Failed;
+        record.fail(failure.unwrap_or_else(still_present));
     }
-    let still_present = || {
-        let message = "read again after the deletions, something is there: see `left`";
-        Failure::observed(Cause::StillPresent, "the reading after the deletions", message)
-    };
-    let failure = failure.unwrap_or_else(still_present);
-    AccountRecord { verdict: Verdict::Failed, ..record }.with_failure(failure)
 }
 
-fn with_held_back_verdict(record: AccountRecord) -> AccountRecord {
-    let reason = Some("held back: an access key that was used lately, and the MFA that protects it".to_owned());
-    let remedy = Some(
+fn conclude_held_back(record: &mut AccountRecord) {
+    record.verdict = Verdict::CredentialsPresent;
+    record.reason = Some("held back: an access key that was used lately, and the MFA that protects it".to_owned());
+    record.remedy = Some(
         "move what uses the access key to a role, then deactivate the key, or lower `HoldBackKeysUsedWithinDays`"
             .to_owned(),
     );
-    AccountRecord { verdict: Verdict::CredentialsPresent, reason, remedy, ..record }
 }
 
 /// Whether all that is left was held back on purpose.
@@ -170,19 +206,17 @@ mod tests {
         RootCredentials { access_keys: vec![key], mfa_devices: vec![mfa], ..RootCredentials::default() }
     }
 
-    fn conclude(stripping: Stripping, held_back: Vec<HeldBack>) -> AccountRecord {
+    fn concluded(stripping: Stripping, held_back: Vec<HeldBack>) -> AccountRecord {
+        let attempted = vec![DeletionStep::DeleteLoginProfile];
         let record = AccountRecord::new("444455556666".parse().unwrap(), Verdict::Unknown, OffsetDateTime::UNIX_EPOCH);
-        concluded(AccountRecord { held_back, ..record }, stripping)
+        let mut record = AccountRecord { attempted, held_back, ..record };
+        conclude(&mut record, stripping);
+        record
     }
 
     fn stripping(failure: Option<Cause>, left: Result<RootCredentials, Cause>) -> Stripping {
         let observed = |cause| Failure::observed(cause, "iam:Example", "");
-        Stripping {
-            attempted: vec![DeletionStep::DeleteLoginProfile],
-            held_back: Vec::new(),
-            failure: failure.map(observed),
-            left: left.map_err(observed),
-        }
+        Stripping { held_back: Vec::new(), failure: failure.map(observed), left: left.map_err(observed) }
     }
 
     #[test]
@@ -197,15 +231,15 @@ mod tests {
             // The answer was lost, but the deletion was done.
             (stripping(Some(Cause::Transient), Ok(nothing())), (Verdict::Stripped, None, 1, 0)),
             // The call was answered with success, but the password is still there.
-            (stripping(None, Ok(password())), (Verdict::Failed, Some(Cause::StillPresent), 0, 0)),
-            (stripping(Some(Cause::Throttled), Ok(password())), (Verdict::Failed, Some(Cause::Throttled), 0, 0)),
+            (stripping(None, Ok(password())), (Verdict::Failed, Some(Cause::StillPresent), 0, 1)),
+            (stripping(Some(Cause::Throttled), Ok(password())), (Verdict::Failed, Some(Cause::Throttled), 0, 1)),
             // Nobody knows.
             (stripping(None, Err(Cause::Transient)), (Verdict::Unknown, Some(Cause::Transient), 0, 1)),
             (stripping(Some(Cause::Denied), Err(Cause::Transient)), (Verdict::Unknown, Some(Cause::Transient), 0, 1)),
             // Something that was not there before.
             (stripping(None, Ok(key_and_mfa())), (Verdict::Failed, Some(Cause::StillPresent), 1, 0)),
         ] {
-            assert_eq!(summary(conclude(stripping, Vec::new())), expected);
+            assert_eq!(summary(concluded(stripping, Vec::new())), expected);
         }
     }
 
@@ -214,7 +248,7 @@ mod tests {
         let reason = HeldBackReason::UsedRecently { last_used: OffsetDateTime::UNIX_EPOCH, service: "s3".to_owned() };
         let key = HeldBack { step: DeletionStep::DeleteAccessKey(KEY.parse().unwrap()), reason };
         let mfa = HeldBack::protecting(MFA.parse().unwrap());
-        let record = conclude(stripping(None, Ok(key_and_mfa())), vec![key, mfa]);
+        let record = concluded(stripping(None, Ok(key_and_mfa())), vec![key, mfa]);
         assert_eq!(record.verdict, Verdict::CredentialsPresent);
         assert_eq!(record.removed, [DeletionStep::DeleteLoginProfile]);
     }

@@ -8,12 +8,14 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::aws::Aws;
 use crate::aws::queue::Rejection;
 use crate::config::Settings;
+use crate::domain::failure::{Failure, Recovery};
 use crate::telemetry;
 
 /// What every handler is given.
@@ -40,6 +42,16 @@ pub struct FunctionError {
     pub message: String,
 }
 
+/// Why work could not be done, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable name, such as `InvalidRequest`.
+    pub error_type: &'static str,
+    pub message: String,
+    /// What can help.
+    pub recovery: Recovery,
+}
+
 /// What becomes of a message from the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
@@ -59,7 +71,7 @@ where
 {
     telemetry::init();
     let settings = Settings::from_environment().inspect_err(|error| error!(%error, "not started"))?;
-    let aws = Aws::from_environment(settings.tuning).await;
+    let aws = Aws::from_environment(&settings).await;
     let function = Function { settings, aws };
     let handle = service_fn(|event: LambdaEvent<Value>| handler(function.clone(), Invocation::from(event)));
     lambda_runtime::run(handle).await
@@ -82,6 +94,17 @@ impl Invocation {
     /// When the last piece of work may be begun: so long before the end, or a quarter of a short invocation.
     pub fn last_start(&self, before_the_end: Duration) -> Instant {
         self.deadline - before_the_end.min(self.time_allowed / 4)
+    }
+
+    /// When the reporting of what happened ends, so that the function can still answer.
+    pub fn report_until(&self) -> Instant {
+        self.deadline - Duration::from_secs(2).min(self.time_allowed / 16)
+    }
+
+    /// When the store is given up, so that what was deleted can still be told without it.
+    pub fn record_until(&self) -> Instant {
+        let (from, to) = (self.work_until(), self.report_until());
+        from + (to - from) / 8 * 5
     }
 
     /// When work on an account ends, so that what happened can still be reported.
@@ -139,6 +162,37 @@ impl fmt::Display for FunctionError {
     }
 }
 
+impl Problem {
+    /// What a call to AWS left undone.
+    pub fn after(error_type: &'static str, failure: &Failure) -> Self {
+        let message = format!("{failure}; remedy: {}", failure.cause.remedy());
+        Self { error_type, message, recovery: failure.cause.recovery() }
+    }
+
+    /// What only a person can mend.
+    pub fn lasting(error_type: &'static str, message: String) -> Self {
+        Self { error_type, message, recovery: Recovery::Person }
+    }
+
+    /// What becomes of the message that led to it.
+    pub fn disposition(self, message: &SqsMessage) -> Disposition {
+        let Self { error_type, message: text, recovery } = self;
+        match recovery {
+            Recovery::Retry | Recovery::Wait => {
+                error!(error_type, error = text, "comes again");
+                Disposition::Retry { after: wait_after(receive_count(message)) }
+            }
+            Recovery::Person => Disposition::SetAside(Rejection { error_type, message: text }),
+        }
+    }
+}
+
+impl From<Problem> for FunctionError {
+    fn from(problem: Problem) -> Self {
+        Self { error_type: problem.error_type, message: problem.message }
+    }
+}
+
 impl From<FunctionError> for Diagnostic {
     fn from(error: FunctionError) -> Self {
         Self { error_type: error.error_type.to_owned(), error_message: error.message }
@@ -168,6 +222,12 @@ pub fn wait_after(receive_count: u32) -> Duration {
     const LONGEST: Duration = Duration::from_mins(6);
     let doubled = FIRST.saturating_mul(2_u32.saturating_pow(receive_count.saturating_sub(1)));
     doubled.min(LONGEST)
+}
+
+/// When the message was put into the queue.
+pub fn sent_at(message: &SqsMessage) -> Option<OffsetDateTime> {
+    let milliseconds: i128 = message.attributes.get("SentTimestamp")?.parse().ok()?;
+    OffsetDateTime::from_unix_timestamp_nanos(milliseconds * 1_000_000).ok()
 }
 
 /// How often the queue has delivered the message, this time included.

@@ -41,6 +41,11 @@ fn write_line(kind: &str, context: serde_json::Value, value: &impl Serialize) {
             line.extend(fields);
         }
     }
+    write_value(&line);
+}
+
+/// Writes a line as it is.
+pub(crate) fn write_value(line: &serde_json::Value) {
     // A log line that cannot be written cannot be reported either.
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -11,13 +11,19 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use serde_json::Value;
 use shared::aws::queue::Rejection;
 use shared::domain::account::AccountState;
+use shared::domain::alert::AlertCounts;
 use shared::domain::failure::{Failure, Recovery};
 use shared::domain::id::AccountId;
-use shared::domain::record::{AccountRecord, Verdict};
+use shared::domain::posture::Run;
+use shared::domain::record::{AccountRecord, Totals, Verdict};
+use shared::domain::trigger::Trigger;
 use shared::events::account_joined::{self, Announcement};
 use shared::examine::Examiner;
-use shared::runtime::{self, Disposition, Function, FunctionError, Invocation};
+use shared::metrics::Metrics;
+use shared::recorder::Recorder;
+use shared::runtime::{self, Disposition, Function, FunctionError, Invocation, Problem};
 use shared::telemetry;
+use shared::window_watch::WindowWatch;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -32,89 +38,135 @@ pub async fn handle(function: Function, invocation: Invocation) -> Result<Value,
             message: "no `Records` in the event: this function is invoked by its queue".to_owned(),
         })
     })?;
-    let mut response = SqsBatchResponse::default();
-    let mut examined = BTreeMap::new();
+    let mut batch = Batch::begin(&function, &invocation);
+    let mut decisions = Vec::new();
     for message in &messages {
-        let disposition = decide(&function, &invocation, message, &mut examined).await;
+        decisions.push(batch.decide(message).await);
+    }
+    let problem = batch.end().await;
+    let mut response = SqsBatchResponse::default();
+    for (message, decision) in messages.iter().zip(decisions) {
+        let disposition = match (decision, &problem) {
+            // What was seen is not remembered, or not told: the message comes again, and so does what it leads to.
+            (Disposition::Acknowledge, Some(problem)) => problem.clone().disposition(message),
+            (Disposition::SetAside(_), Some(problem)) if problem.recovery != Recovery::Person => {
+                problem.clone().disposition(message)
+            }
+            (disposition, _) => disposition,
+        };
         function.dispose(message, disposition, &mut response).await;
     }
     runtime::answer(&response)
 }
 
-/// Handles one message. An account that another message of the batch announced is not looked at twice.
-async fn decide(
-    function: &Function,
-    invocation: &Invocation,
-    message: &SqsMessage,
-    examined: &mut BTreeMap<AccountId, Disposition>,
-) -> Disposition {
-    let body = message.body.as_deref().unwrap_or_default();
-    let (account, event_name) = match account_joined::parse(body, &function.settings.scope.management_account) {
-        Ok(Announcement::Joined { account, event_name }) => (account, event_name),
-        Ok(Announcement::NotCreated { event_name, reason }) => {
-            info!(event_name, reason, "no account was created");
-            return Disposition::Acknowledge;
-        }
-        Ok(Announcement::Unrelated { description }) => {
-            warn!(event = description, "ignored: not an event of a new account, check the rule that sent it");
-            return Disposition::Acknowledge;
-        }
-        Err(malformed) => {
-            return Disposition::SetAside(Rejection { error_type: "MalformedEvent", message: malformed.to_string() });
-        }
-    };
-    info!(%account, event_name, "announced");
-    if let Some(disposition) = examined.get(&account) {
-        return disposition.clone();
-    }
-    if invocation.last_start(LAST_START) < Instant::now() {
-        return Disposition::Retry { after: Duration::ZERO };
-    }
-    let disposition = examine(function, invocation, &account, runtime::receive_count(message)).await;
-    examined.insert(account, disposition.clone());
-    disposition
+/// The messages of one invocation. An account that several of them announce is looked at once.
+struct Batch<'a> {
+    function: &'a Function,
+    invocation: &'a Invocation,
+    recorder: Recorder,
+    examined: BTreeMap<AccountId, Disposition>,
+    done: Totals,
 }
 
-async fn examine(function: &Function, invocation: &Invocation, id: &AccountId, receive_count: u32) -> Disposition {
-    let account = match function.aws.describe_account(id).await {
-        Ok(account) => account,
-        Err(failure) => {
-            telemetry::account_record(
-                &invocation.request_id,
-                &AccountRecord::unknown(id.clone(), failure.clone(), OffsetDateTime::now_utc()),
-            );
-            return after_failure(id, &failure, receive_count);
-        }
-    };
-    if account.state == AccountState::PendingActivation {
-        info!(account = %id, "not active yet");
-        return Disposition::Retry { after: runtime::wait_after(receive_count) };
+impl<'a> Batch<'a> {
+    fn begin(function: &'a Function, invocation: &'a Invocation) -> Self {
+        let run =
+            Run { id: invocation.request_id.clone(), trigger: Trigger::AccountJoined, mode: function.settings.mode };
+        let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);
+        Self { function, invocation, recorder, examined: BTreeMap::new(), done: Totals::default() }
     }
-    let settings = &function.settings;
-    let examiner = Examiner {
-        aws: &function.aws,
-        scope: &settings.scope,
-        hold_back: settings.hold_back,
-        mode: settings.mode,
-        until: invocation.work_until(),
-    };
-    let record = examiner.examine(&account).await;
-    telemetry::account_record(&invocation.request_id, &record);
-    match (&record.verdict, &record.failure) {
-        (Verdict::Failed | Verdict::Unknown, Some(failure)) => after_failure(id, failure, receive_count),
-        (Verdict::Failed | Verdict::Unknown, None) => Disposition::Retry { after: runtime::wait_after(receive_count) },
-        (Verdict::Clean | Verdict::Stripped | Verdict::CredentialsPresent | Verdict::NotCovered, _) => {
-            Disposition::Acknowledge
+
+    /// Returns what could not be remembered or told.
+    async fn end(self) -> Option<Problem> {
+        Metrics { stack_name: &self.function.settings.stack_name }.work(&self.done);
+        self.recorder.finish().await.problem
+    }
+
+    async fn decide(&mut self, message: &SqsMessage) -> Disposition {
+        let body = message.body.as_deref().unwrap_or_default();
+        let management_account = &self.function.settings.scope.management_account;
+        let (account, event_name) = match account_joined::parse(body, management_account) {
+            Ok(Announcement::Joined { account, event_name }) => (account, event_name),
+            Ok(Announcement::NotCreated { event_name, reason }) => {
+                info!(event_name, reason, "no account was created");
+                return Disposition::Acknowledge;
+            }
+            Ok(Announcement::Unrelated { description }) => {
+                warn!(event = description, "ignored: not an event of a new account, check the rule that sent it");
+                return Disposition::Acknowledge;
+            }
+            Err(malformed) => {
+                return Disposition::SetAside(Rejection {
+                    error_type: "MalformedEvent",
+                    message: malformed.to_string(),
+                });
+            }
+        };
+        info!(%account, event_name, "announced");
+        if let Some(disposition) = self.examined.get(&account) {
+            return disposition.clone();
         }
+        if self.invocation.last_start(LAST_START) < Instant::now() {
+            return Disposition::Retry { after: Duration::ZERO };
+        }
+        let disposition = self.examine(&account, message).await;
+        self.examined.insert(account, disposition.clone());
+        disposition
+    }
+
+    async fn examine(&mut self, id: &AccountId, message: &SqsMessage) -> Disposition {
+        let Function { aws, settings } = self.function;
+        let windows = match WindowWatch::begin(aws, settings.tuning).await {
+            Ok(windows) => windows,
+            Err(failure) => return Problem::after("StateNotRead", &failure).disposition(message),
+        };
+        let account = match aws.describe_account(id).await {
+            Ok(account) => account,
+            Err(failure) => {
+                let record = AccountRecord::unknown(id.clone(), failure, OffsetDateTime::now_utc());
+                return self.conclude(record, message);
+            }
+        };
+        if account.state == AccountState::PendingActivation {
+            info!(account = %id, "not active yet");
+            return Disposition::Retry { after: runtime::wait_after(runtime::receive_count(message)) };
+        }
+        let examiner = Examiner {
+            aws,
+            scope: &settings.scope,
+            windows: &windows,
+            hold_back: settings.hold_back,
+            mode: settings.mode,
+            until: self.invocation.work_until(),
+        };
+        let record = examiner.examine(&account).await;
+        self.conclude(record, message)
+    }
+
+    fn conclude(&mut self, record: AccountRecord, message: &SqsMessage) -> Disposition {
+        telemetry::account_record(&self.invocation.request_id, &record);
+        self.done.add(&record);
+        let disposition = match (record.verdict, &record.failure) {
+            (Verdict::Failed | Verdict::Unknown, Some(failure)) => {
+                not_examined(&record.account_id, failure).disposition(message)
+            }
+            (Verdict::Failed | Verdict::Unknown, None) => {
+                Disposition::Retry { after: runtime::wait_after(runtime::receive_count(message)) }
+            }
+            (Verdict::Clean | Verdict::Stripped | Verdict::CredentialsPresent | Verdict::NotCovered, _) => {
+                Disposition::Acknowledge
+            }
+        };
+        // An account that is not ready yet is no news for anyone, unless something was done to it.
+        let comes_again = matches!(disposition, Disposition::Retry { .. });
+        if !comes_again || record.verdict != Verdict::Unknown || !record.attempted.is_empty() {
+            self.recorder.record(record);
+        }
+        disposition
     }
 }
 
-fn after_failure(account: &AccountId, failure: &Failure, receive_count: u32) -> Disposition {
-    match failure.cause.recovery() {
-        Recovery::Retry | Recovery::Wait => Disposition::Retry { after: runtime::wait_after(receive_count) },
-        Recovery::Person => Disposition::SetAside(Rejection {
-            error_type: "AccountNotExamined",
-            message: format!("account {account}: {failure}; {}", failure.cause.remedy()),
-        }),
-    }
+fn not_examined(account: &AccountId, failure: &Failure) -> Problem {
+    let problem = Problem::after("AccountNotExamined", failure);
+    Problem { message: format!("account {account}: {}", problem.message), ..problem }
 }

@@ -9,12 +9,16 @@ use shared::config::Settings;
 use shared::domain::account::Account;
 use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::AccountId;
-use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VERSION};
+use shared::domain::posture::Run;
+use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VERSION, Totals};
 use shared::domain::request::Selection;
 use shared::domain::scope::{NotCovered, Undecided, is_within_any};
 use shared::examine::Examiner;
-use shared::runtime::{Function, Invocation};
+use shared::metrics::Metrics;
+use shared::recorder::Recorder;
+use shared::runtime::{Function, Invocation, Problem};
 use shared::telemetry;
+use shared::window_watch::WindowWatch;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::warn;
@@ -29,25 +33,38 @@ const LAST_START: Duration = Duration::from_mins(2);
 /// What one invocation did.
 #[derive(Debug)]
 pub(crate) struct Share {
+    /// With the records of this invocation, and totals over all so far.
     pub(crate) report: AuditReport,
+    /// The work as it was done.
+    pub(crate) work: Work,
     /// What is left for the next invocation.
     pub(crate) rest: Option<Work>,
+    /// Why not all that was seen is remembered and told.
+    pub(crate) problem: Option<Problem>,
 }
 
 /// Audits from the work's cursor on, until the accounts or the time are at their end.
 pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work: Work) -> Result<Share, NotReady> {
     let organization = check_organization(function, &work).await?;
-    let mut examined = examine_all(function, invocation, &work).await;
+    let windows = WindowWatch::begin(&function.aws, function.settings.tuning).await.map_err(NotReady::State)?;
+    let run = Run { id: work.run.clone(), trigger: work.request.trigger, mode: work.request.mode };
+    let recorder = Recorder::start(&function.aws, run, work.alerts, invocation);
+    let mut examined = examine_all(function, invocation, &work, &windows, &recorder).await;
     if is_cursor_refused(&work, &examined) {
         warn!(run = work.run, "the cursor of the continuation is refused: from the beginning");
         work = work.restarted();
-        examined = examine_all(function, invocation, &work).await;
+        examined = examine_all(function, invocation, &work, &windows, &recorder).await;
     }
-    let Examined { records, has_seen_management_account, end } = examined;
-    let mut totals = work.totals.clone();
-    for record in records.values() {
-        totals.add(record);
+    let outcome = recorder.finish().await;
+    let Examined { mut records, has_seen_management_account, end } = examined;
+    let mut done = Totals::default();
+    for (account, record) in &mut records {
+        record.since = outcome.since.get(account).copied();
+        work.totals.add(record);
+        done.add(record);
     }
+    Metrics { stack_name: &function.settings.stack_name }.work(&done);
+    work.alerts = outcome.alerts;
     let (completeness, cursor) = match end {
         ListingEnd::Complete => (Completeness::Complete, None),
         ListingEnd::OutOfTime(cursor) => (Completeness::Continues, Some(cursor)),
@@ -56,26 +73,26 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
             (Completeness::Broken { failure, remedy }, None)
         }
     };
-    let rest =
-        cursor.map(|cursor| Work { cursor, has_seen_management_account, totals: totals.clone(), ..work.clone() });
+    let rest = cursor.map(|cursor| Work { cursor, has_seen_management_account, parts: work.parts + 1, ..work.clone() });
     let report = AuditReport {
         schema_version: SCHEMA_VERSION,
-        run: work.run,
+        run: work.run.clone(),
         started: work.started,
         finished: OffsetDateTime::now_utc(),
         organization: organization.id,
         management_account: organization.management_account,
         mode: work.request.mode,
         trigger: work.request.trigger,
-        selection: work.request.selection,
+        selection: work.request.selection.clone(),
         completeness,
-        totals,
+        totals: work.totals.clone(),
         accounts: Vec::new(),
         accounts_left_out: 0,
     };
     // The log has the records already, each on its own line.
     telemetry::audit_report(&report);
-    Ok(Share { report: AuditReport { accounts: records.into_values().collect(), ..report }, rest })
+    let report = AuditReport { accounts: records.into_values().collect(), ..report };
+    Ok(Share { report, work, rest, problem: outcome.problem })
 }
 
 struct Examined {
@@ -93,12 +110,18 @@ fn is_cursor_refused(work: &Work, examined: &Examined) -> bool {
 /// Examines accounts while their pages still arrive, so many at once as the settings say, and once more those that could
 /// not be read for a cause that passes. Each record is logged as soon as it is there: what was done is known even if the
 /// invocation ends before its report.
-async fn examine_all(function: &Function, invocation: &Invocation, work: &Work) -> Examined {
+async fn examine_all(
+    function: &Function,
+    invocation: &Invocation,
+    work: &Work,
+    windows: &WindowWatch,
+    recorder: &Recorder,
+) -> Examined {
     let Settings { scope, hold_back, concurrency, .. } = &function.settings;
     let mode = work.request.mode;
     let until = invocation.work_until();
     let last_start = invocation.last_start(LAST_START);
-    let examiner = Examiner { aws: &function.aws, scope, hold_back: *hold_back, mode, until };
+    let examiner = Examiner { aws: &function.aws, scope, windows, hold_back: *hold_back, mode, until };
     let outcomes = listing::accounts(&function.aws, work.cursor.clone(), last_start)
         .map(|listed| examine(&examiner, &work.request.selection, listed))
         .buffer_unordered(*concurrency);
@@ -114,6 +137,9 @@ async fn examine_all(function: &Function, invocation: &Invocation, work: &Work) 
             Outcome::Record(record) => {
                 telemetry::account_record(&work.run, &record);
                 all.has_seen_management_account |= record.account_id == scope.management_account;
+                if !is_worth_another_look(&record) {
+                    recorder.record(record.as_ref().clone());
+                }
                 all.records.insert(record.account_id.clone(), *record);
             }
             Outcome::NotSelected(account) => {
@@ -126,7 +152,12 @@ async fn examine_all(function: &Function, invocation: &Invocation, work: &Work) 
     if lists_everything && matches!(all.end, ListingEnd::Complete) && !all.has_seen_management_account {
         all.end = ListingEnd::Failed(not_the_whole_list());
     }
-    look_again(&examiner, work, *concurrency, last_start, &mut all.records).await;
+    let unsettled: Vec<_> = all.records.values().filter(|record| is_worth_another_look(record)).collect();
+    let unsettled: Vec<_> = unsettled.into_iter().map(|record| record.account_id.clone()).collect();
+    look_again(&examiner, work, *concurrency, last_start, &unsettled, &mut all.records).await;
+    for record in unsettled.iter().filter_map(|account| all.records.get(account)) {
+        recorder.record(record.clone());
+    }
     all
 }
 
@@ -136,32 +167,33 @@ fn not_the_whole_list() -> Failure {
     Failure::observed(Cause::UnreadableAnswer, "organizations:ListAccounts", message)
 }
 
-/// Examines once more what could not be read, unless something was changed there: that record must not be replaced. No
-/// account is begun after `last_start`.
+/// Examines once more what could not be read. No account is begun after `last_start`.
 async fn look_again(
     examiner: &Examiner<'_>,
     work: &Work,
     concurrency: usize,
     last_start: Instant,
+    accounts: &[AccountId],
     records: &mut BTreeMap<AccountId, AccountRecord>,
 ) {
-    let is_worth_it = |record: &&AccountRecord| {
-        let is_passing = record.failure.as_ref().is_some_and(|failure| failure.cause.recovery() == Recovery::Retry);
-        is_passing && record.attempted.is_empty() && record.removed.is_empty()
-    };
-    let again: Vec<_> = records.values().filter(is_worth_it).map(|record| record.account_id.clone()).collect();
-    let outcomes = stream::iter(again)
+    let outcomes = stream::iter(accounts)
         .take_while(|_| ready(Instant::now() < last_start))
-        .map(|id| examine_named(examiner, id))
+        .map(|id| examine_named(examiner, id.clone()))
         .buffer_unordered(concurrency);
     let mut outcomes = std::pin::pin!(outcomes);
-    while let Some(mut record) = outcomes.next().await {
+    while let Some(later) = outcomes.next().await {
+        let record = match records.remove(&later.account_id) {
+            Some(earlier) => earlier.followed_by(later),
+            None => later,
+        };
         telemetry::account_record(&work.run, &record);
-        if let Some(earlier) = records.remove(&record.account_id) {
-            record.sessions.splice(0..0, earlier.sessions);
-        }
         records.insert(record.account_id.clone(), record);
     }
+}
+
+/// Whether what failed may have passed.
+fn is_worth_another_look(record: &AccountRecord) -> bool {
+    record.failure.as_ref().is_some_and(|failure| failure.cause.recovery() == Recovery::Retry)
 }
 
 enum Outcome {

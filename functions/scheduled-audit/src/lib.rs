@@ -5,22 +5,26 @@
 //! that does not fit in one invocation hands the rest to the queue as a cursor.
 
 mod audit;
+mod evidence;
+mod history;
 mod listing;
 mod readiness;
 mod work;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use serde_json::Value;
-use shared::aws::queue::Rejection;
-use shared::domain::failure::{Failure, Recovery};
+use shared::aws::alerts::OutgoingEvent;
+use shared::domain::alert::{AuditCompletedDetail, DetailType};
 use shared::domain::record::{AccountRecord, AuditReport, Completeness, Verdict};
-use shared::runtime::{self, Disposition, Function, FunctionError, Invocation};
+use shared::domain::request::Selection;
+use shared::metrics::Metrics;
+use shared::runtime::{self, Disposition, Function, FunctionError, Invocation, Problem};
 use time::OffsetDateTime;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::audit::{Share, audit};
-use crate::readiness::NotReady;
-use crate::work::Work;
+use crate::history::History;
+use crate::work::{Delivery, Work};
 
 /// An answer of Lambda has at most 6 MB
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>).
@@ -28,7 +32,9 @@ const LONGEST_ANSWER: usize = 5_000_000;
 
 pub async fn handle(function: Function, invocation: Invocation) -> Result<Value, FunctionError> {
     let Some(messages) = runtime::messages(&invocation.payload) else {
-        let report = run(&function, &invocation, &invocation.payload).await?;
+        let (run_id, asked) = (invocation.request_id.as_str(), OffsetDateTime::now_utc());
+        let delivery = Delivery { run: run_id, asked, is_repeated: false };
+        let report = run(&function, &invocation, &invocation.payload, &delivery).await?;
         return answer(report);
     };
     let mut response = SqsBatchResponse::default();
@@ -39,77 +45,92 @@ pub async fn handle(function: Function, invocation: Invocation) -> Result<Value,
     runtime::answer(&response)
 }
 
-/// Why an audit could not be done, or not to its end.
-enum AuditError {
-    Rejected(Rejection),
-    Retryable(Rejection),
-}
-
 async fn decide(function: &Function, invocation: &Invocation, message: &SqsMessage) -> Disposition {
     let body = message.body.as_deref().unwrap_or_default();
+    // A message that comes again is the same run: it writes the same evidence and sends the same alerts.
+    let run_id = message.message_id.as_deref().unwrap_or(&invocation.request_id);
+    let now = OffsetDateTime::now_utc();
+    let delivery = Delivery {
+        run: run_id,
+        // The clock of SQS is not ours: no audit begins after its own end.
+        asked: runtime::sent_at(message).map_or(now, |sent| sent.min(now)),
+        is_repeated: runtime::receive_count(message) > 1,
+    };
     let done = match serde_json::from_str(body) {
-        Ok(body) => run(function, invocation, &body).await,
-        Err(error) => Err(AuditError::Rejected(Rejection {
-            error_type: "InvalidRequest",
-            message: format!("the message is not JSON: {error}"),
-        })),
+        Ok(body) => run(function, invocation, &body, &delivery).await,
+        Err(error) => Err(Problem::lasting("InvalidRequest", format!("the message is not JSON: {error}"))),
     };
     match done {
         Ok(_) => Disposition::Acknowledge,
-        Err(AuditError::Rejected(rejection)) => Disposition::SetAside(rejection),
-        Err(AuditError::Retryable(rejection)) => {
-            error!(error_type = rejection.error_type, error = rejection.message, "comes again");
-            Disposition::Retry { after: runtime::wait_after(runtime::receive_count(message)) }
-        }
+        Err(problem) => problem.disposition(message),
     }
 }
 
-/// Does a request, or one invocation's share of it, and hands on the rest.
-async fn run(function: &Function, invocation: &Invocation, body: &Value) -> Result<AuditReport, AuditError> {
-    let now = OffsetDateTime::now_utc();
-    let work = Work::parse(body, function.settings.mode, &invocation.request_id, now)
-        .map_err(|invalid| reject("InvalidRequest", invalid.to_string()))?;
+/// Does a request, or one invocation's share of it, leaves the evidence, and hands on the rest.
+async fn run(
+    function: &Function,
+    invocation: &Invocation,
+    body: &Value,
+    delivery: &Delivery<'_>,
+) -> Result<AuditReport, Problem> {
+    let work = Work::parse(body, function.settings.mode, delivery)
+        .map_err(|invalid| Problem::lasting("InvalidRequest", invalid.to_string()))?;
     info!(run = work.run, request = ?work.request, cursor = ?work.cursor, "audit");
-    let Share { report, rest } = audit(function, invocation, work).await.map_err(not_ready)?;
-    if let Some(rest) = rest {
-        let handed_on = function.aws.send_message(&function.settings.queue, &rest.message()).await;
-        handed_on.map_err(|failure| after("NotHandedOn", &failure))?;
-    }
-    match &report.completeness {
-        Completeness::Complete | Completeness::Continues => Ok(report),
-        Completeness::Broken { failure, .. } => Err(after("ListingBroken", failure)),
-    }
+    let history = History::read(function, &work).await?;
+    let Share { report, work, rest, problem } = audit(function, invocation, work).await?;
+    let concluded = match (problem, rest) {
+        (Some(problem), _) => Err(problem),
+        (None, Some(rest)) => hand_on(function, &report, &rest).await,
+        (None, None) => conclude(function, &report, &work, &history).await,
+    };
+    concluded.map_err(|problem| with_what_was_done(problem, &report))?;
+    Ok(report)
 }
 
-fn not_ready(error: NotReady) -> AuditError {
-    let message = error.to_string();
-    match error {
-        NotReady::Organization(failure) if failure.cause.recovery() != Recovery::Person => {
-            AuditError::Retryable(Rejection { error_type: "OrganizationNotRead", message })
-        }
-        NotReady::Organization(_) => reject("OrganizationNotReady", message),
-        NotReady::OtherManagementAccount(..) | NotReady::NoSuchConfiguredUnit(_) => reject("InvalidSettings", message),
-        NotReady::NoSuchRequestedUnit(_) => reject("InvalidRequest", message),
-    }
+/// Leaves the records of this share for the last invocation, and has the next one go on.
+async fn hand_on(function: &Function, report: &AuditReport, rest: &Work) -> Result<(), Problem> {
+    evidence::write_part(function, report, rest).await?;
+    let handed_on = function.aws.send_message(&function.settings.queue, &rest.message()).await;
+    handed_on.map_err(|failure| Problem::after("NotHandedOn", &failure))
 }
 
-fn reject(error_type: &'static str, message: String) -> AuditError {
-    AuditError::Rejected(Rejection { error_type, message })
+/// Leaves the evidence of the whole audit, and says that it is there.
+async fn conclude(function: &Function, report: &AuditReport, work: &Work, history: &History) -> Result<(), Problem> {
+    if let Completeness::Broken { failure, .. } = &report.completeness {
+        return Err(Problem::after("ListingBroken", failure));
+    }
+    let location = evidence::write(function, report, work, history).await?;
+    let is_of_everything = matches!(report.selection, Selection::Everything);
+    if is_of_everything {
+        history.remember(function, report, &location).await?;
+    }
+    let uri = location.uri(&function.settings.stores.evidence_bucket);
+    let is_news = work.is_repeated || (is_of_everything && history.is_empty());
+    let detail = AuditCompletedDetail::new(report, work.alerts, is_news, uri);
+    let event = OutgoingEvent::new(DetailType::AuditCompleted, &detail);
+    let event = event.map_err(|failure| Problem::after("AlertsNotSent", &failure))?;
+    if let Some(failure) = function.aws.put_events(&[event]).await.failure {
+        return Err(Problem::after("AlertsNotSent", &failure));
+    }
+    if is_of_everything {
+        Metrics { stack_name: &function.settings.stack_name }.complete_audit(report);
+    }
+    Ok(())
 }
 
-fn after(error_type: &'static str, failure: &Failure) -> AuditError {
-    let rejection = Rejection { error_type, message: format!("{failure}; remedy: {}", failure.cause.remedy()) };
-    match failure.cause.recovery() {
-        Recovery::Retry | Recovery::Wait => AuditError::Retryable(rejection),
-        Recovery::Person => AuditError::Rejected(rejection),
+/// Says with the problem what was deleted all the same.
+fn with_what_was_done(problem: Problem, report: &AuditReport) -> Problem {
+    const MOST: usize = 20;
+    let stripped: Vec<_> = report.accounts.iter().filter(|record| !record.removed.is_empty()).collect();
+    if stripped.is_empty() {
+        return problem;
     }
-}
-
-impl From<AuditError> for FunctionError {
-    fn from(error: AuditError) -> Self {
-        let (AuditError::Rejected(rejection) | AuditError::Retryable(rejection)) = error;
-        Self { error_type: rejection.error_type, message: rejection.message }
-    }
+    let named: Vec<_> = stripped.iter().take(MOST).map(|record| record.account_id.as_str()).collect();
+    let more = if stripped.len() > MOST { " and others" } else { "" };
+    let Problem { message, .. } = &problem;
+    let message =
+        format!("{message}; root credentials were deleted all the same, in {}{more}: see the log", named.join(", "));
+    Problem { message, ..problem }
 }
 
 /// The report as Lambda can return it: if it would be too long, without clean accounts, and if need be without any. All

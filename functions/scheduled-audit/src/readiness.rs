@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use shared::domain::account::Organization;
-use shared::domain::failure::{Cause, Failure};
+use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::{AccountId, OrganizationalUnitId};
 use shared::domain::request::Selection;
 use shared::domain::task::TaskPolicy;
-use shared::runtime::Function;
+use shared::runtime::{Function, Problem};
 
 use crate::work::Work;
 
@@ -16,6 +16,9 @@ use crate::work::Work;
 pub(crate) enum NotReady {
     #[error("{0}; remedy: {remedy}", remedy = .0.cause.remedy())]
     Organization(Failure),
+    /// Which accounts are in a recovery window is not known.
+    #[error("{0}; remedy: {remedy}", remedy = .0.cause.remedy())]
+    State(Failure),
     #[error(
         "`MANAGEMENT_ACCOUNT_ID` is {1}, but the management account of {organization} is {actual}: deploy the \
          stack with `ManagementAccountId={actual}`",
@@ -29,6 +32,23 @@ pub(crate) enum NotReady {
          another `OrganizationalUnitIds`"
     )]
     NoSuchConfiguredUnit(OrganizationalUnitId),
+}
+
+impl From<NotReady> for Problem {
+    fn from(error: NotReady) -> Self {
+        let message = error.to_string();
+        match error {
+            NotReady::State(failure) => Self::after("StateNotRead", &failure),
+            NotReady::Organization(failure) if failure.cause.recovery() == Recovery::Person => {
+                Self::lasting("OrganizationNotReady", message)
+            }
+            NotReady::Organization(failure) => Self::after("OrganizationNotRead", &failure),
+            NotReady::OtherManagementAccount(..) | NotReady::NoSuchConfiguredUnit(_) => {
+                Self::lasting("InvalidSettings", message)
+            }
+            NotReady::NoSuchRequestedUnit(_) => Self::lasting("InvalidRequest", message),
+        }
+    }
 }
 
 /// Looks at what every account depends on, so that a mistake there is said once, with the command that mends it.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use shared::domain::alert::AlertCounts;
 use shared::domain::id::AccountId;
 use shared::domain::record::Totals;
 use shared::domain::request::{AuditRequest, InvalidRequest, Mode, Selection};
@@ -23,6 +24,20 @@ pub(crate) struct Work {
     pub(crate) has_seen_management_account: bool,
     /// Over the earlier invocations.
     pub(crate) totals: Totals,
+    pub(crate) alerts: AlertCounts,
+    /// How many invocations have left their records in the evidence bucket, for the last one to put together.
+    pub(crate) parts: u32,
+    /// Whether a part of it was delivered before, and may have told what is not in `alerts`.
+    pub(crate) is_repeated: bool,
+}
+
+/// How the work came.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivery<'a> {
+    /// Names the audit that begins with it.
+    pub(crate) run: &'a str,
+    pub(crate) asked: OffsetDateTime,
+    pub(crate) is_repeated: bool,
 }
 
 /// Where the audit goes on: small, whatever the size of the organization.
@@ -36,7 +51,7 @@ pub(crate) enum Cursor {
 
 impl Work {
     /// Reads a request, or a continuation that `message` wrote.
-    pub(crate) fn parse(body: &Value, deployed: Mode, run: &str, now: OffsetDateTime) -> Result<Self, InvalidRequest> {
+    pub(crate) fn parse(body: &Value, deployed: Mode, delivery: &Delivery<'_>) -> Result<Self, InvalidRequest> {
         if let Some(continuation) = body.get("continuation") {
             let malformed = |problem: String| InvalidRequest::Malformed { field: "continuation".to_owned(), problem };
             if body.as_object().is_some_and(|fields| fields.len() > 1) {
@@ -46,6 +61,7 @@ impl Work {
                 serde_json::from_value(continuation.clone()).map_err(|error| malformed(error.to_string()))?;
             // The stack may have been deployed anew since, in a stricter mode.
             work.request.mode = work.request.mode.min(deployed);
+            work.is_repeated |= delivery.is_repeated;
             return Ok(work);
         }
         let request = AuditRequest::parse(body, deployed)?;
@@ -54,16 +70,19 @@ impl Work {
             Selection::Accounts(accounts) => Cursor::Accounts(accounts.clone()),
         };
         Ok(Self {
-            run: run.to_owned(),
-            started: now,
+            run: delivery.run.to_owned(),
+            started: delivery.asked,
             request,
             cursor,
             has_seen_management_account: false,
             totals: Totals::default(),
+            alerts: AlertCounts::default(),
+            parts: 0,
+            is_repeated: delivery.is_repeated,
         })
     }
 
-    /// The same work from the beginning of the list.
+    /// The same work from the beginning of the list. The parts stay: what they say was done was done.
     pub(crate) fn restarted(self) -> Self {
         Self { cursor: Cursor::FirstPage, has_seen_management_account: false, totals: Totals::default(), ..self }
     }
@@ -78,28 +97,30 @@ impl Work {
 mod tests {
     use super::*;
 
-    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+    fn delivery() -> Delivery<'static> {
+        Delivery { run: "run", asked: OffsetDateTime::UNIX_EPOCH, is_repeated: false }
+    }
 
     #[test]
     fn a_continuation_is_read_as_it_was_written() {
-        let mut work = Work::parse(&json!({"everything": true}), Mode::Enforce, "run", NOW).unwrap();
+        let mut work = Work::parse(&json!({"everything": true}), Mode::Enforce, &delivery()).unwrap();
         work.cursor = Cursor::Page("token".to_owned());
         work.totals.accounts = 7;
         let message: Value = serde_json::from_str(&work.message()).unwrap();
-        assert_eq!(Work::parse(&message, Mode::Enforce, "another", NOW).unwrap(), work);
+        assert_eq!(Work::parse(&message, Mode::Enforce, &Delivery { run: "another", ..delivery() }).unwrap(), work);
     }
 
     #[test]
     fn a_continuation_never_does_more_than_the_deployment() {
-        let work = Work::parse(&json!({"everything": true}), Mode::Enforce, "run", NOW).unwrap();
+        let work = Work::parse(&json!({"everything": true}), Mode::Enforce, &delivery()).unwrap();
         let message: Value = serde_json::from_str(&work.message()).unwrap();
-        assert_eq!(Work::parse(&message, Mode::Audit, "run", NOW).unwrap().request.mode, Mode::Audit);
+        assert_eq!(Work::parse(&message, Mode::Audit, &delivery()).unwrap().request.mode, Mode::Audit);
     }
 
     #[test]
     fn a_continuation_that_cannot_be_read_is_refused() {
         for body in [json!({"continuation": {"run": 1}}), json!({"continuation": {}, "everything": true})] {
-            let error = Work::parse(&body, Mode::Audit, "run", NOW).unwrap_err();
+            let error = Work::parse(&body, Mode::Audit, &delivery()).unwrap_err();
             assert!(error.to_string().starts_with("`continuation`"), "{error}");
         }
     }

@@ -3,27 +3,32 @@
 //!
 //! What it must not do: decide. It reads, it applies a plan, it reports what AWS said.
 
+pub mod alerts;
 pub mod organization;
 pub mod queue;
 pub mod root_session;
+pub mod state;
 
 mod api_failure;
 mod audit;
 mod complete_lists;
+mod evidence;
 mod http;
+mod opened_sessions;
 mod strip;
 
 pub use strip::Stripping;
 
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sts::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_types::timeout::TimeoutConfig;
 use time::OffsetDateTime;
 
-use crate::config::Tuning;
+use crate::config::{Settings, Stores};
+use opened_sessions::OpenedSessions;
 
 /// An account that needs longer than a few tries needs minutes, as AWS says of `EntityTemporarilyUnmodifiable`. The next
 /// run has them; here the other accounts wait.
@@ -36,6 +41,14 @@ pub struct Aws {
     iam: aws_sdk_iam::Client,
     organizations: aws_sdk_organizations::Client,
     sqs: aws_sdk_sqs::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    s3: aws_sdk_s3::Client,
+    eventbridge: aws_sdk_eventbridge::Client,
+    stores: Stores,
+    opened_sessions: OpenedSessions,
+    /// The name of this function.
+    function: String,
+    request_timeout: Duration,
     patience: Patience,
 }
 
@@ -48,17 +61,20 @@ struct Patience {
 
 impl Aws {
     /// Builds the clients from the environment that Lambda sets. Sends nothing.
-    pub async fn from_environment(tuning: Tuning) -> Self {
+    pub async fn from_environment(settings: &Settings) -> Self {
+        // Retry mode and attempts are the SDK's own settings, `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS` in the template.
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http::shared_client());
+        Self::new(&config.load().await, settings)
+    }
+
+    /// Builds the clients for the Region, the credentials, the endpoint and the HTTP client of the configuration.
+    pub fn new(config: &SdkConfig, settings: &Settings) -> Self {
+        let Settings { tuning, stores, .. } = settings;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(tuning.request_timeout)
             .operation_attempt_timeout(tuning.request_timeout)
             .build();
-        // Retry mode and attempts are the SDK's own settings, `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS` in the template.
-        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(http::shared_client())
-            .timeout_config(timeouts)
-            .load()
-            .await;
+        let config = config.to_builder().timeout_config(timeouts).build();
         let retries = config.retry_config().cloned().unwrap_or_else(RetryConfig::standard);
         let retries = retries.with_initial_backoff(tuning.retry_backoff);
         let steady = RetryConfig::standard()
@@ -76,13 +92,28 @@ impl Aws {
             .retry_config(steady.with_max_attempts(in_each_account))
             .retry_partition(unrationed("iam"))
             .interceptor(complete_lists::CompleteLists);
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config).retry_partition(unrationed("dynamodb"));
         Self {
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             iam: aws_sdk_iam::Client::from_conf(strip::with_conflicts_retried(iam).build()),
             organizations: aws_sdk_organizations::Client::from_conf(organizations.build()),
             sqs: aws_sdk_sqs::Client::new(&config),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            s3: aws_sdk_s3::Client::new(&config),
+            eventbridge: aws_sdk_eventbridge::Client::new(&config),
+            stores: stores.clone(),
+            opened_sessions: OpenedSessions::default(),
+            function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            request_timeout: tuning.request_timeout,
             patience: Patience { first_wait: tuning.retry_backoff },
         }
+    }
+}
+
+impl Aws {
+    /// The waits before something is tried again that the SDK does not try again.
+    pub fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
+        self.patience.waits()
     }
 }
 
@@ -95,7 +126,7 @@ fn unrationed(service: &'static str) -> RetryPartition {
 
 impl Patience {
     /// The waits between readings, doubling: with the default backoff of a second, 15 seconds in all.
-    fn waits(self) -> impl Iterator<Item = Duration> {
+    fn waits(self) -> impl Iterator<Item = Duration> + use<> {
         (0..4).map(move |n| self.first_wait * 2_u32.pow(n))
     }
 }

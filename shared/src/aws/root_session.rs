@@ -7,7 +7,7 @@
 //! ```compile_fail,E0599
 //! # use shared::{aws::root_session::{Audit, RootSession}, domain::plan::DeletionPlan};
 //! async fn strip(session: RootSession<Audit>, plan: DeletionPlan) {
-//!     session.strip(&plan).await;
+//!     session.strip(&plan, &mut Vec::new()).await;
 //! }
 //! ```
 //!
@@ -16,7 +16,7 @@
 //! ```
 //! # use shared::{aws::root_session::{Delete, RootSession}, domain::plan::DeletionPlan};
 //! async fn strip(session: RootSession<Delete>, plan: DeletionPlan) {
-//!     session.strip(&plan).await;
+//!     session.strip(&plan, &mut Vec::new()).await;
 //! }
 //! ```
 
@@ -29,6 +29,7 @@ use time::OffsetDateTime;
 use tracing::info;
 
 use super::api_failure::{failed, unreadable};
+use super::state::RememberedSession;
 use super::{Aws, Patience};
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::id::AccountId;
@@ -96,6 +97,11 @@ impl Aws {
             }
             session => session,
         }?;
+        self.opened_sessions.add(RememberedSession {
+            session: session.opened.clone(),
+            account_id: session.account.clone(),
+            function: self.function.clone(),
+        });
         info!(
             account = %session.account,
             task = %T::POLICY,

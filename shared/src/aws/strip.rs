@@ -13,11 +13,9 @@ use crate::domain::credentials::RootCredentials;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::plan::{DeletionPlan, DeletionStep, HeldBack};
 
-/// What was tried, and what was read afterwards.
+/// What was read after the deletions.
 #[derive(Debug)]
 pub struct Stripping {
-    /// The deletions that were sent, in order, whatever AWS answered.
-    pub attempted: Vec<DeletionStep>,
     /// MFA devices of the plan that were left because something that they protect is still there.
     pub held_back: Vec<HeldBack>,
     /// The first deletion that AWS did not do.
@@ -29,32 +27,35 @@ pub struct Stripping {
 impl RootSession<Delete> {
     /// Applies the plan, then reads the account again until nothing that was deleted is shown, or patience ends.
     ///
+    /// What is sent is in `attempted` before it is sent, in order and whatever AWS answers: who is given up half-way has
+    /// still said what he did.
+    ///
     /// INVARIANT (mfa last): the MFA devices are deactivated only after a reading that shows no password, no access key
     /// and no signing certificate.
-    pub async fn strip(&self, plan: &DeletionPlan) -> Stripping {
-        let mut attempted = Vec::new();
+    pub async fn strip(&self, plan: &DeletionPlan, attempted: &mut Vec<DeletionStep>) -> Stripping {
         let mut failure = None;
         for step in plan.sign_in() {
-            self.attempt(step.clone(), &mut attempted, &mut failure).await;
+            self.attempt(step.clone(), attempted, &mut failure).await;
         }
-        let mut left = self.read_without(&attempted).await;
+        let mut left = self.read_without(attempted).await;
         let mut held_back = Vec::new();
         match &left {
             Ok(credentials) if !credentials.can_sign_in() => {
                 if !plan.mfa_devices().is_empty() {
                     for serial_number in plan.mfa_devices() {
                         let step = DeletionStep::DeactivateMfaDevice(serial_number.clone());
-                        self.attempt(step, &mut attempted, &mut failure).await;
+                        self.attempt(step, attempted, &mut failure).await;
                     }
-                    left = self.read_without(&attempted).await;
+                    left = self.read_without(attempted).await;
                 }
             }
             Ok(_) | Err(_) => held_back.extend(plan.mfa_devices().iter().cloned().map(HeldBack::protecting)),
         }
-        Stripping { attempted, held_back, failure, left }
+        Stripping { held_back, failure, left }
     }
 
     async fn attempt(&self, step: DeletionStep, attempted: &mut Vec<DeletionStep>, failure: &mut Option<Failure>) {
+        attempted.push(step.clone());
         match self.delete(&step).await {
             Ok(()) => info!(account = %self.account(), %step, "deleted"),
             // Somebody was faster, or an earlier try did it and its answer was lost: the reading will tell.
@@ -66,7 +67,6 @@ impl RootSession<Delete> {
                 failure.get_or_insert(error);
             }
         }
-        attempted.push(step);
     }
 
     /// Never `DeleteVirtualMFADevice`: the task policy refuses it whatever it seems to say, since its resource is not

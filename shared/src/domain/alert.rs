@@ -10,7 +10,7 @@ use super::credentials::RootCredentials;
 use super::failure::Failure;
 use super::id::{AccountId, OrganizationId};
 use super::plan::{DeletionStep, HeldBack};
-use super::record::{SCHEMA_VERSION, Totals, Verdict};
+use super::record::{AuditReport, SCHEMA_VERSION, Totals, Verdict};
 use super::request::{Mode, Selection};
 use super::trigger::Trigger;
 
@@ -77,7 +77,7 @@ pub struct AlertDetail {
     pub found: Option<RootCredentials>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<DeletionStep>,
-    /// What a deletion was sent for and could not be read again.
+    /// What a deletion was sent for and is not read to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempted: Vec<DeletionStep>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -149,8 +149,8 @@ impl AlertAccount {
 }
 
 impl AuditCompletedDetail {
-    /// Puts what the numbers say into words.
-    pub fn new(report: &super::record::AuditReport, alerts: AlertCounts, is_first: bool, location: String) -> Self {
+    /// Puts what the numbers say into words. `is_news` is an audit that is worth a message whatever it says.
+    pub fn new(report: &AuditReport, alerts: AlertCounts, is_news: bool, location: String) -> Self {
         let totals = &report.totals;
         let without = totals.of(Verdict::Clean) + totals.of(Verdict::Stripped);
         let unclean = [
@@ -163,28 +163,27 @@ impl AuditCompletedDetail {
         let unclean: Vec<_> = unclean.map(|(verdict, words)| format!("{} {words}", totals.of(verdict))).collect();
         let removed = totals.removed.total();
         let mut description = vec![match unclean.as_slice() {
-            [] => "No other account".to_owned(),
+            [] => "Each of them was read in this audit".to_owned(),
             unclean => format!("The others: {}", unclean.join(", ")),
         }];
         if removed > 0 {
-            description
-                .push(format!("{removed} credentials were deleted in {} accounts", totals.of(Verdict::Stripped)));
+            description.push(format!("{removed} credentials were deleted"));
         }
         if alerts.not_notified > 0 {
             description
                 .push(format!("{} of {} changes have no message of their own", alerts.not_notified, alerts.raised));
         }
-        let is_done = totals.of(Verdict::CredentialsPresent) + totals.of(Verdict::Failed) + totals.of(Verdict::Unknown);
-        let remedy = if is_done == 0 { "nothing" } else { "read report.html: it has a remedy for each of them" };
+        let to_do = totals.of(Verdict::CredentialsPresent) + totals.of(Verdict::Failed) + totals.of(Verdict::Unknown);
+        let remedy = if to_do == 0 { "nothing" } else { "read report.html: it has a remedy for each of them" };
         Self {
             schema_version: SCHEMA_VERSION,
             id: report.run.clone(),
             headline: format!("{without} of {} accounts hold no root credentials", totals.accounts),
             description: description.join(". "),
             remedy: remedy.to_owned(),
-            since: report.started,
+            since: report.started.replace_nanosecond(0).unwrap_or(report.started),
             finished: report.finished,
-            notify: is_first || alerts.not_notified > 0,
+            notify: is_news || alerts.not_notified > 0,
             run: report.run.clone(),
             trigger: report.trigger,
             mode: report.mode,
@@ -197,12 +196,16 @@ impl AuditCompletedDetail {
     }
 }
 
-/// The text on one line and without double quotes: EventBridge puts it between quotes in a line of a mail, and who named
-/// an account could otherwise write lines of his own.
+/// The text on one line, without double quotes and backslashes: EventBridge puts it as it is between quotes, in a line of
+/// a mail or in JSON, and who named an account could otherwise write lines of his own. Nor has it angle brackets, which are
+/// links and mentions in Slack.
 pub fn in_one_line(text: &str) -> String {
     const LONGEST: usize = 600;
     let safe = text.chars().map(|letter| match letter {
         '"' => '\'',
+        '\\' => '/',
+        '<' => '‹',
+        '>' => '›',
         letter if letter.is_control() || ['\u{2028}', '\u{2029}'].contains(&letter) => ' ',
         letter => letter,
     });
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_text_cannot_leave_its_line_or_its_quotes() {
-        assert_eq!(in_one_line("a\"b\nc\r\td\u{2028}e"), "a'b c  d e");
+        assert_eq!(in_one_line("a\"b\nc\r\td\u{2028}e\\n<!channel>"), "a'b c  d e/n‹!channel›");
         assert_eq!(in_one_line(&"x".repeat(700)).chars().count(), 601);
     }
 

@@ -72,6 +72,8 @@ pub enum Cause {
     AccountNotFound,
     /// There is no such organizational unit in the organization.
     OrganizationalUnitNotFound,
+    /// A table, bucket or object that the stack should have is not there.
+    ResourceNotFound,
     /// The account is so new that AWS services are not ready in it.
     AccountNotReady,
     /// STS is switched off for the Region in the member account.
@@ -155,6 +157,8 @@ impl Cause {
             "OrganizationNotFoundException" | "AWSOrganizationsNotInUseException" => Self::NotInAnOrganization,
             "AccountNotFoundException" => Self::AccountNotFound,
             "OrganizationalUnitNotFoundException" => Self::OrganizationalUnitNotFound,
+            // A table or bucket; an event bus that is missing is only said of single events.
+            "ResourceNotFoundException" | "NoSuchBucket" | "NoSuchKey" => Self::ResourceNotFound,
             "OptInRequired" | "SubscriptionRequiredException" | "AccountNotRegisteredException" => {
                 Self::AccountNotReady
             }
@@ -172,11 +176,14 @@ impl Cause {
             | "TooManyRequestsException"
             | "RequestThrottled"
             | "RequestLimitExceeded"
+            | "ProvisionedThroughputExceededException"
             | "SlowDown" => Self::Throttled,
             // `LimitExceeded` answers a delete that follows too many other changes.
             "EntityTemporarilyUnmodifiable"
             | "ConcurrentModification"
             | "ConcurrentModificationException"
+            | "TransactionCanceledException"
+            | "TransactionInProgressException"
             | "LimitExceeded" => Self::Conflict,
             "NoSuchEntity" => Self::AlreadyAbsent,
             "EntityAlreadyExists" => Self::AlreadyPresent,
@@ -272,6 +279,9 @@ impl Cause {
                 "none if the account has left the organization; else wait, a new account takes minutes"
             }
             Self::OrganizationalUnitNotFound => "name an organizational unit of this organization",
+            Self::ResourceNotFound => {
+                "the stack's table, bucket or event bus is missing: deploy the template of this version again"
+            }
             Self::AccountNotReady => "wait: AWS still sets the account up",
             Self::RegionDisabled => {
                 "activate STS for the Region in the member account: IAM console, Account settings, Security Token Service"
@@ -329,6 +339,7 @@ impl Cause {
             | Self::DeniedByTaskPolicy
             | Self::Denied
             | Self::OrganizationalUnitNotFound
+            | Self::ResourceNotFound
             | Self::RegionDisabled
             | Self::RejectedRequest
             | Self::Unrecognized => Recovery::Person,

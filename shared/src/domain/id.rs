@@ -120,6 +120,41 @@ identifier!(
     |id| id.starts_with("https://") || id.starts_with("http://")
 );
 
+identifier!(
+    /// The name of a DynamoDB table
+    /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>).
+    TableName,
+    "a table name (3 to 255 letters, digits, `_`, `-` or `.`)",
+    |name| (3..=255).contains(&name.len()) && name.bytes().all(|byte| is_name_byte(byte) || byte == b'.')
+);
+
+identifier!(
+    /// The name of an S3 bucket (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
+    BucketName,
+    "a bucket name (3 to 63 lower-case letters, digits, `-` or `.`)",
+    |name| {
+        (3..=63).contains(&name.len())
+            && name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'.'
+            })
+    }
+);
+
+identifier!(
+    /// The name of an EventBridge event bus
+    /// (<https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_CreateEventBus.html>).
+    EventBusName,
+    "an event bus name (1 to 256 letters, digits, `_`, `-`, `.` or `/`)",
+    |name| {
+        (1..=256).contains(&name.len())
+            && name.bytes().all(|byte| is_name_byte(byte) || byte == b'.' || byte == b'/')
+    }
+);
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
 fn lower_alphanumeric(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }

@@ -5,6 +5,8 @@
 
 pub mod account;
 pub mod alert;
+pub mod audit_history;
+pub mod comparison;
 pub mod credentials;
 pub mod failure;
 pub mod id;

@@ -44,7 +44,7 @@ pub struct Posture {
     pub last_found: Option<Reading>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_removal: Option<Removal>,
-    /// What a deletion was sent for and could not be read again since.
+    /// What a deletion was sent for and was not read to be gone since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempted: Vec<DeletionStep>,
     /// Alerts that are not known to be sent. They are kept with what caused them, so that neither is without the other.
@@ -121,7 +121,10 @@ impl Posture {
         let cause = record.failure.as_ref().map(|failure| failure.cause);
         let state = State::of(record.verdict, cause);
         let before = previous.map(Self::state);
-        let holds = reading(record).or_else(|| previous.and_then(|previous| previous.holds.clone()));
+        let read = record
+            .holds()
+            .or_else(|| record.found.clone())
+            .map(|credentials| Reading { at: record.examined, credentials });
         let removed = removed(previous, record);
         let removal = (!removed.is_empty()).then(|| Removal::new(previous, record, run, removed.clone()));
         let mut posture = Self {
@@ -134,7 +137,7 @@ impl Posture {
             examined: record.examined,
             run: run.id.clone(),
             trigger: run.trigger,
-            holds,
+            holds: read.or_else(|| previous?.holds.clone()),
             last_found: found(record).or_else(|| previous?.last_found.clone()),
             last_removal: removal.or_else(|| previous?.last_removal.clone()),
             attempted: still_attempted(previous, record),
@@ -149,11 +152,10 @@ impl Posture {
 
     /// Somebody looked at the account later and was faster to say so.
     fn with_late(&self, record: &AccountRecord, run: &Run) -> Self {
-        let is_known = self.last_removal.as_ref().is_some_and(|removal| removal.at >= record.examined);
-        if record.removed.is_empty() || is_known {
+        let removed = self.not_yet_told(record.began, record.removed.clone());
+        if removed.is_empty() {
             return self.clone();
         }
-        let removed = record.removed.clone();
         let alert = self.alert(DetailType::Deleted, None, record, removed.clone(), run);
         let mut posture = self.clone();
         posture.last_removal = Some(Removal::new(None, record, run, removed));
@@ -161,13 +163,20 @@ impl Posture {
         posture
     }
 
+    /// Without what somebody else, who looked at the same time, has said to be removed: one of both did it.
+    fn not_yet_told(&self, began: OffsetDateTime, removed: Vec<DeletionStep>) -> Vec<DeletionStep> {
+        let told = self.last_removal.as_ref().filter(|removal| removal.at >= began);
+        let is_told = |step: &DeletionStep| told.is_some_and(|told| told.removed.contains(step));
+        removed.into_iter().filter(|step| !is_told(step)).collect()
+    }
+
     fn state(&self) -> State {
         State::of(self.verdict, self.cause)
     }
 
-    /// Whether the account was read to have no root credentials, the last time that it could be read.
-    fn was_clean(&self) -> bool {
-        self.holds.as_ref().is_some_and(|holds| holds.credentials.is_empty())
+    /// Whether the account was read to have no root credentials, the last time that it could be read before that.
+    fn was_clean_before(&self, at: OffsetDateTime) -> bool {
+        self.holds.as_ref().is_some_and(|holds| holds.at < at && holds.credentials.is_empty())
     }
 
     fn alert(
@@ -180,7 +189,8 @@ impl Posture {
     ) -> Alert {
         let name = in_one_line(self.account_name.as_deref().unwrap_or_default());
         let account = AlertAccount { id: self.account_id.clone(), name };
-        let reappeared = record.found.is_some() && previous.is_some_and(Self::was_clean);
+        let reappeared =
+            record.found.is_some() && previous.is_some_and(|previous| previous.was_clean_before(record.began));
         let words = account.words();
         let headline = match (detail_type, reappeared) {
             (DetailType::Found, false) => format!("Root credentials found in {words}"),
@@ -194,18 +204,18 @@ impl Posture {
         };
         let detail = AlertDetail {
             schema_version: SCHEMA_VERSION,
-            id: format!("{}/{}/{}", run.id, self.account_id, detail_type.as_str().replace(' ', "")),
+            id: alert_id(&self.account_id, record.examined, detail_type),
             account,
             headline,
             description: in_one_line(&describe(record, &removed)),
             remedy: in_one_line(&remedy(detail_type, record, reappeared)),
-            since: self.since,
+            since: to_the_second(self.since),
             notify: true,
             run: run.id.clone(),
             trigger: run.trigger,
             mode: run.mode,
             verdict: record.verdict,
-            examined: record.examined,
+            examined: to_the_second(record.examined),
             reappeared,
             failure: record.failure.clone(),
             found: record.found.clone(),
@@ -224,37 +234,31 @@ impl Removal {
     }
 }
 
-/// What the account was read to have at the end; nothing if the last reading failed or there was none.
-fn reading(record: &AccountRecord) -> Option<Reading> {
-    let credentials = match record.verdict {
-        Verdict::Clean => RootCredentials::default(),
-        Verdict::Stripped | Verdict::CredentialsPresent | Verdict::Failed => {
-            record.left.clone().or_else(|| record.found.clone())?
-        }
-        Verdict::Unknown => record.found.clone()?,
-        Verdict::NotCovered => return None,
-    };
-    Some(Reading { at: record.examined, credentials })
-}
-
 fn found(record: &AccountRecord) -> Option<Reading> {
     let credentials = record.found.clone()?;
     Some(Reading { at: record.examined, credentials })
 }
 
-/// Whether the account was read after all that was done to it.
-fn is_read(record: &AccountRecord) -> bool {
-    match record.verdict {
-        Verdict::Clean | Verdict::Stripped | Verdict::CredentialsPresent | Verdict::Failed => true,
-        Verdict::Unknown | Verdict::NotCovered => false,
-    }
+/// As people read it.
+fn to_the_second(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_nanosecond(0).unwrap_or(at)
+}
+
+/// The same for the same look at the account, whoever sends it and however often.
+fn alert_id(account: &AccountId, examined: OffsetDateTime, detail_type: DetailType) -> String {
+    let milliseconds = examined.unix_timestamp_nanos() / 1_000_000;
+    format!("{account}/{milliseconds}/{}", detail_type.as_str().replace(' ', ""))
 }
 
 /// What is read to be gone: what this record says, and what an earlier deletion was sent for that nobody could read
 /// until now.
 fn removed(previous: Option<&Posture>, record: &AccountRecord) -> Vec<DeletionStep> {
-    let mut removed = record.removed.clone();
-    if let (Some(previous), true) = (previous, is_read(record)) {
+    let removed = record.removed.clone();
+    let mut removed = match previous {
+        Some(previous) => previous.not_yet_told(record.began, removed),
+        None => removed,
+    };
+    if let (Some(previous), Some(_)) = (previous, record.holds()) {
         let present = record.found.clone().unwrap_or_default();
         let is_new = |step: &&DeletionStep| !present.has(step) && !record.removed.contains(step);
         removed.extend(previous.attempted.iter().filter(is_new).cloned());
@@ -264,7 +268,7 @@ fn removed(previous: Option<&Posture>, record: &AccountRecord) -> Vec<DeletionSt
 
 fn still_attempted(previous: Option<&Posture>, record: &AccountRecord) -> Vec<DeletionStep> {
     let mut attempted = record.attempted.clone();
-    if let (Some(previous), false) = (previous, is_read(record)) {
+    if let (Some(previous), None) = (previous, record.holds()) {
         attempted.extend(previous.attempted.iter().filter(|step| !record.attempted.contains(step)).cloned());
     }
     attempted
@@ -305,7 +309,7 @@ fn describe(record: &AccountRecord, removed: &[DeletionStep]) -> String {
         sentences.push(format!("deleted: {}", steps(removed)));
     }
     if !record.attempted.is_empty() {
-        sentences.push(format!("deletions were sent, what they did is not known: {}", steps(&record.attempted)));
+        sentences.push(format!("deletions were sent, but not read to have been done: {}", steps(&record.attempted)));
     }
     if let Some(left) = record.left.as_ref().filter(|left| !left.is_empty()) {
         sentences.push(format!("left: {}", left.words()));
@@ -324,11 +328,12 @@ fn remedy(detail_type: DetailType, record: &AccountRecord, reappeared: bool) -> 
     let find_out = "find out who created them: CloudTrail of the account, in us-east-1, shows CreateLoginProfile, \
                     CreateAccessKey, UploadSigningCertificate and EnableMFADevice by its root user";
     match detail_type {
-        DetailType::Deleted if reappeared => find_out.to_owned(),
+        DetailType::Found | DetailType::Deleted if reappeared => find_out.to_owned(),
         DetailType::Deleted => own.unwrap_or_else(|| "nothing".to_owned()),
-        DetailType::Found if reappeared => find_out.to_owned(),
         DetailType::Found => own.unwrap_or_else(|| "deploy with Mode=Enforce to have them deleted".to_owned()),
-        DetailType::DeletionFailed | DetailType::NotVerified | DetailType::AuditCompleted => own.unwrap_or_default(),
+        DetailType::DeletionFailed | DetailType::NotVerified | DetailType::AuditCompleted => {
+            own.unwrap_or_else(|| "look into the log of the function".to_owned())
+        }
     }
 }
 

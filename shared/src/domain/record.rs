@@ -2,6 +2,7 @@
 //! README; `SCHEMA_VERSION` changes when a reader of the old form would misunderstand the new one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -37,6 +38,17 @@ pub enum Verdict {
     NotCovered,
 }
 
+impl Verdict {
+    pub const ALL: [Self; 6] =
+        [Self::Clean, Self::Stripped, Self::CredentialsPresent, Self::Failed, Self::Unknown, Self::NotCovered];
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
 /// The outcome for one account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,6 +57,9 @@ pub struct AccountRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_name: Option<String>,
     pub verdict: Verdict,
+    /// When the look at the account began; what was found was there after this.
+    #[serde(with = "time::serde::rfc3339")]
+    pub began: OffsetDateTime,
     /// When the account was looked at: the verdict is about this moment.
     #[serde(with = "time::serde::rfc3339")]
     pub examined: OffsetDateTime,
@@ -67,7 +82,7 @@ pub struct AccountRecord {
     /// What a deletion was sent for and is read to be gone, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<DeletionStep>,
-    /// What a deletion was sent for and could not be read again.
+    /// What a deletion was sent for and is not read to be gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempted: Vec<DeletionStep>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -140,6 +155,8 @@ pub struct Totals {
     pub causes: BTreeMap<Cause, u64>,
     pub found: CredentialCounts,
     pub removed: CredentialCounts,
+    /// What the accounts were read to have at the end.
+    pub left: CredentialCounts,
     pub sessions: BTreeMap<TaskPolicy, u64>,
 }
 
@@ -154,12 +171,13 @@ pub struct CredentialCounts {
 
 impl AccountRecord {
     /// A record with a verdict and nothing else yet.
-    pub fn new(account_id: AccountId, verdict: Verdict, examined: OffsetDateTime) -> Self {
+    pub fn new(account_id: AccountId, verdict: Verdict, now: OffsetDateTime) -> Self {
         Self {
             account_id,
             account_name: None,
             verdict,
-            examined,
+            began: now,
+            examined: now,
             since: None,
             reason: None,
             failure: None,
@@ -190,15 +208,68 @@ impl AccountRecord {
         Self::unknown(account_id, failure, examined)
     }
 
+    /// What the account has at the end; `None` if no reading says.
+    pub fn holds(&self) -> Option<RootCredentials> {
+        match self.verdict {
+            Verdict::Clean | Verdict::Stripped => Some(RootCredentials::default()),
+            // Without a reading after the deletions none was sent, and what was found is there.
+            Verdict::CredentialsPresent | Verdict::Failed => self.left.clone().or_else(|| self.found.clone()),
+            Verdict::Unknown | Verdict::NotCovered => None,
+        }
+    }
+
+    /// One record for two looks at the account in the same run: the later one says what is so, and what the earlier one
+    /// did is still said.
     #[must_use]
-    pub fn with_failure(self, failure: Failure) -> Self {
-        Self { remedy: Some(failure.cause.remedy().to_owned()), failure: Some(failure), ..self }
+    pub fn followed_by(self, later: Self) -> Self {
+        let left = later.holds();
+        let is_gone = |step: &DeletionStep| left.as_ref().is_some_and(|left| !left.has(step));
+        let (gone, not_gone): (Vec<_>, Vec<_>) = self.attempted.into_iter().partition(is_gone);
+        let still_gone = self.removed.into_iter().filter(|step| left.is_none() || is_gone(step));
+        let removed = without_duplicates(still_gone.chain(gone).chain(later.removed));
+        let attempted = without_duplicates(not_gone.into_iter().chain(later.attempted));
+        let mut sessions = self.sessions;
+        sessions.extend(later.sessions);
+        let is_stripped = later.verdict == Verdict::Clean && !removed.is_empty();
+        Self {
+            verdict: if is_stripped { Verdict::Stripped } else { later.verdict },
+            began: self.began,
+            left: if is_stripped { Some(RootCredentials::default()) } else { later.left },
+            found: self.found.or(later.found),
+            removed,
+            attempted,
+            sessions,
+            ..later
+        }
+    }
+
+    #[must_use]
+    pub fn with_failure(mut self, failure: Failure) -> Self {
+        self.fail(failure);
+        self
+    }
+
+    /// Says what failed, and what a person can do.
+    pub fn fail(&mut self, failure: Failure) {
+        self.remedy = Some(failure.cause.remedy().to_owned());
+        self.failure = Some(failure);
     }
 
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         Self { account_name: Some(name.to_owned()), ..self }
     }
+}
+
+/// In the order of their first mention.
+fn without_duplicates<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for item in all {
+        if !once.contains(&item) {
+            once.push(item);
+        }
+    }
+    once
 }
 
 impl Totals {
@@ -213,6 +284,9 @@ impl Totals {
         }
         for step in &record.removed {
             self.removed.add_step(step);
+        }
+        if let Some(holds) = record.holds() {
+            self.left.add_credentials(&holds);
         }
         for session in &record.sessions {
             *self.sessions.entry(session.task).or_default() += 1;
@@ -252,6 +326,7 @@ impl CredentialCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::credentials::LoginProfile;
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-11-20 12:00 UTC);
 
@@ -264,6 +339,7 @@ mod tests {
         let id: AccountId = "444455556666".parse().unwrap();
         let mut totals = Totals::default();
         totals.add(&AccountRecord {
+            left: Some(RootCredentials::default()),
             removed: vec![
                 DeletionStep::DeleteLoginProfile,
                 DeletionStep::DeleteAccessKey("AKIAREMOVEDKEYEXAMPLE".parse().unwrap()),
@@ -280,7 +356,41 @@ mod tests {
         assert_eq!((totals.of(Verdict::Stripped), totals.of(Verdict::Unknown), totals.of(Verdict::Clean)), (1, 1, 0));
         assert_eq!(totals.causes, BTreeMap::from([(Cause::Throttled, 1)]));
         assert_eq!((totals.removed.login_profiles, totals.removed.access_keys, totals.removed.mfa_devices), (1, 1, 0));
+        assert_eq!(totals.left, CredentialCounts::default());
         assert_eq!(totals.sessions[&TaskPolicy::IamDeleteRootUserCredentials], 1);
+    }
+
+    #[test]
+    fn what_an_earlier_look_did_is_still_said() {
+        let id: AccountId = "444455556666".parse().unwrap();
+        let password =
+            || RootCredentials { login_profile: Some(LoginProfile { created: None }), ..RootCredentials::default() };
+        let throttled = Failure::observed(Cause::Throttled, "iam:GetLoginProfile", "Rate exceeded");
+        let sent = AccountRecord {
+            found: Some(password()),
+            attempted: vec![DeletionStep::DeleteLoginProfile],
+            sessions: vec![session(TaskPolicy::IamDeleteRootUserCredentials)],
+            ..AccountRecord::unknown(id.clone(), throttled.clone(), NOW)
+        };
+        let clean = AccountRecord {
+            sessions: vec![session(TaskPolicy::IamAuditRootUserCredentials)],
+            ..AccountRecord::new(id.clone(), Verdict::Clean, NOW)
+        };
+        let both = sent.clone().followed_by(clean.clone());
+        assert_eq!((both.verdict, both.found.as_ref()), (Verdict::Stripped, Some(&password())));
+        assert_eq!((both.removed.len(), both.attempted.len(), both.sessions.len()), (1, 0, 2));
+        assert_eq!(both.left, Some(RootCredentials::default()));
+
+        let unread = sent.clone().followed_by(AccountRecord::unknown(id.clone(), throttled, NOW));
+        assert_eq!((unread.verdict, unread.removed.len(), unread.attempted.len()), (Verdict::Unknown, 0, 1));
+        let present = AccountRecord {
+            found: Some(password()),
+            ..AccountRecord::new(id.clone(), Verdict::CredentialsPresent, NOW)
+        };
+        let still_there = sent.clone().followed_by(present);
+        assert_eq!((still_there.removed.len(), still_there.attempted.len()), (0, 1));
+        let not_read = AccountRecord::new(id.clone(), Verdict::Unknown, NOW);
+        assert_eq!(not_read.followed_by(clean).verdict, Verdict::Clean, "nothing was deleted");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::account::{Account, AccountState};
 use super::id::{AccountId, OrganizationalUnitId};
+use super::recovery_window::RecoveryWindows;
 
 /// What the deployment covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +20,8 @@ pub struct Scope {
 
 /// An account that the scope covers. Only `Scope::cover` makes one, and only for one can a root session be opened.
 ///
-/// INVARIANT (hands off): the management account, exempt accounts, accounts outside the chosen organizational units
-/// and accounts that are not `ACTIVE` never become a `CoveredAccount`.
+/// INVARIANT (hands off): the management account, exempt accounts, accounts outside the chosen organizational units,
+/// accounts that are not `ACTIVE` and accounts in an open recovery window never become a `CoveredAccount`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoveredAccount(AccountId);
 
@@ -54,11 +56,16 @@ pub enum NotCovered {
     NotActive(AccountState),
     #[error("not an account of this organization")]
     NotInOrganization,
+    #[error("in a recovery window until {ends}: its owner may set a new root password")]
+    InRecoveryWindow {
+        #[serde(with = "time::serde::rfc3339")]
+        ends: OffsetDateTime,
+    },
 }
 
 impl Scope {
     /// Decides whether the account may be touched, from live state and settings alone.
-    pub fn cover(&self, account: &Account) -> Coverage {
+    pub fn cover(&self, account: &Account, windows: &RecoveryWindows, now: OffsetDateTime) -> Coverage {
         if account.id == self.management_account {
             return Coverage::NotCovered(NotCovered::ManagementAccount);
         }
@@ -74,7 +81,10 @@ impl Scope {
             | AccountState::Closed) => return Coverage::NotCovered(NotCovered::NotActive(state.clone())),
         }
         match is_within_any(account, &self.organizational_units) {
-            Some(true) => Coverage::Covered(CoveredAccount(account.id.clone())),
+            Some(true) => match windows.open(&account.id, now) {
+                Some(window) => Coverage::NotCovered(NotCovered::InRecoveryWindow { ends: window.ends }),
+                None => Coverage::Covered(CoveredAccount(account.id.clone())),
+            },
             Some(false) => Coverage::NotCovered(NotCovered::OutsideOrganizationalUnits),
             None => Coverage::Undecided(Undecided::Path),
         }
@@ -101,6 +111,7 @@ pub fn is_within_any(account: &Account, units: &BTreeSet<OrganizationalUnitId>) 
 mod tests {
     use super::*;
     use crate::domain::account::OrganizationalPath;
+    use crate::domain::recovery_window::RecoveryWindow;
 
     fn account(id: &str, state: AccountState, unit: Option<&str>) -> Account {
         let path = unit.map(|unit| OrganizationalPath::new(vec![unit.parse().unwrap()]));
@@ -113,6 +124,12 @@ mod tests {
             exempt_accounts: ["999999999999".parse().unwrap()].into(),
             organizational_units: units.iter().map(|unit| unit.parse().unwrap()).collect(),
         }
+    }
+
+    const NOW: OffsetDateTime = time::macros::datetime!(2026-11-20 12:00 UTC);
+
+    fn cover(units: &[&str], account: &Account) -> Coverage {
+        scope(units).cover(account, &RecoveryWindows::default(), NOW)
     }
 
     #[test]
@@ -129,7 +146,7 @@ mod tests {
             (account("444455556666", PendingClosure, Some(inside)), Some(NotCovered::NotActive(PendingClosure))),
             (account("444455556666", Closed, Some(inside)), Some(NotCovered::NotActive(Closed))),
         ] {
-            let not_covered = match scope(&[inside]).cover(&account) {
+            let not_covered = match cover(&[inside], &account) {
                 Coverage::Covered(covered) => {
                     assert_eq!(*covered.id(), account.id);
                     None
@@ -142,16 +159,32 @@ mod tests {
     }
 
     #[test]
+    fn an_account_is_left_alone_until_its_recovery_window_ends() {
+        let account = account("444455556666", AccountState::Active, None);
+        let window = |ends| RecoveryWindow {
+            account_id: account.id.clone(),
+            opened: NOW - time::Duration::hours(1),
+            ends,
+            reason: "lost the password".to_owned(),
+            ticket: None,
+        };
+        let cover = |ends| scope(&[]).cover(&account, &[window(ends)].into_iter().collect(), NOW);
+        let ends = NOW + time::Duration::seconds(1);
+        assert_eq!(cover(ends), Coverage::NotCovered(NotCovered::InRecoveryWindow { ends }));
+        assert!(matches!(cover(NOW), Coverage::Covered(_)), "its time is over, closed or not");
+    }
+
+    #[test]
     fn an_unknown_path_decides_nothing_unless_no_unit_is_chosen() {
         let account = account("444455556666", AccountState::Active, None);
-        assert_eq!(scope(&["ou-a1b2-inside01"]).cover(&account), Coverage::Undecided(Undecided::Path));
-        assert!(matches!(scope(&[]).cover(&account), Coverage::Covered(_)));
+        assert_eq!(cover(&["ou-a1b2-inside01"], &account), Coverage::Undecided(Undecided::Path));
+        assert!(matches!(cover(&[], &account), Coverage::Covered(_)));
     }
 
     #[test]
     fn a_state_that_is_not_known_decides_nothing() {
         for state in ["", "HIBERNATING"] {
-            let coverage = scope(&[]).cover(&account("444455556666", AccountState::from(state), None));
+            let coverage = cover(&[], &account("444455556666", AccountState::from(state), None));
             assert_eq!(coverage, Coverage::Undecided(Undecided::State(state.to_owned())));
         }
     }

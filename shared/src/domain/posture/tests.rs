@@ -173,6 +173,26 @@ fn an_older_record_changes_nothing_but_tells_what_it_removed() {
     assert_eq!(Posture::after(Some(&told), &stripped(MONDAY), &run("older")), told, "and once only");
 }
 
+/// Two functions read the same password and delete it: one alert, and nothing has come back.
+#[test]
+fn what_two_do_at_the_same_time_is_told_once() {
+    let slower = AccountRecord { began: MONDAY, ..stripped(TUESDAY) };
+    let both = after([stripped(MONDAY + time::Duration::hours(1)), slower]);
+    assert!(both.unsent.is_empty(), "{:?}", both.unsent);
+    assert_eq!(both.last_removal.unwrap().run, "run-0");
+
+    // Each deleted something else.
+    let key = DeletionStep::DeleteAccessKey(KEY.parse().unwrap());
+    let other = AccountRecord { removed: vec![key.clone()], began: MONDAY, ..stripped(TUESDAY) };
+    for records in [
+        [stripped(MONDAY + time::Duration::hours(1)), other.clone()],
+        [other, stripped(MONDAY + time::Duration::hours(1))],
+    ] {
+        let alert = after(records).unsent.remove(0);
+        assert_eq!((alert.detail.removed.len(), alert.detail.reappeared), (1, false));
+    }
+}
+
 #[test]
 fn the_same_record_twice_is_the_same_as_once() {
     let once = Posture::after(None, &stripped(MONDAY), &run("run"));
@@ -191,7 +211,7 @@ fn what_was_not_sent_stays_until_it_is() {
 #[test]
 fn an_alert_says_what_where_and_what_to_do() {
     let detail = after([present(password_and_key(), MONDAY)]).unsent.remove(0).detail;
-    assert_eq!(detail.id, "run-0/444455556666/RootCredentialsFound");
+    assert_eq!(detail.id, "444455556666/1794808800000/RootCredentialsFound");
     assert_eq!(detail.headline, "Root credentials found in webshop (444455556666)");
     assert_eq!(
         detail.description,

@@ -1,0 +1,268 @@
+//! What was seen is remembered and what of it is news is told, in batches, while accounts are still being examined.
+//!
+//! INVARIANT (nothing is lost): an alert is kept with the posture that caused it until the bus has taken it. Whatever
+//! fails, the next look at the account finds the alert unsent and sends it, with the same id.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval_at, sleep, timeout_at};
+use tracing::{error, warn};
+
+use crate::aws::Aws;
+use crate::aws::alerts::{OutgoingEvent, Sent};
+use crate::aws::state::{BATCH, Written};
+use crate::domain::alert::{Alert, AlertCounts, AlertDetail};
+use crate::domain::failure::{Cause, Failure, Recovery};
+use crate::domain::id::AccountId;
+use crate::domain::posture::{Posture, Run};
+use crate::domain::record::AccountRecord;
+use crate::runtime::{Invocation, Problem};
+
+/// Root sessions are remembered that soon after they were opened, since the log shows them within minutes.
+const REMEMBER_SESSIONS_EVERY: Duration = Duration::from_secs(10);
+
+/// So long records wait until they fill a batch.
+const WAIT_FOR_A_BATCH: Duration = Duration::from_mins(1);
+
+/// More changes than that in one run have no message of their own: the message about the audit counts them.
+const MOST_NOTIFICATIONS: u64 = 20;
+
+/// How often what failed in the end is tried again, for the failures that the SDK does not try again.
+const LAST_TRIES: usize = 2;
+
+/// How often a batch is written again that somebody else has overtaken.
+const MOST_OVERTAKEN: u32 = 10;
+
+/// Takes records as they come.
+#[derive(Debug)]
+pub struct Recorder {
+    records: mpsc::UnboundedSender<AccountRecord>,
+    worker: JoinHandle<Recorded>,
+}
+
+/// What became of the records.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    /// Since when each account is in its state.
+    pub since: BTreeMap<AccountId, OffsetDateTime>,
+    /// Over the whole run so far.
+    pub alerts: AlertCounts,
+    /// Why not everything could be remembered and told.
+    pub problem: Option<Problem>,
+}
+
+impl Recorder {
+    /// Begins to record for the run; `alerts` are those that it has raised so far. It ends before the invocation does.
+    pub fn start(aws: &Aws, run: Run, alerts: AlertCounts, invocation: &Invocation) -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let recorded = Recorded { alerts, ..Recorded::default() };
+        let (aws, waiting, untold, told) = (aws.clone(), Vec::new(), Vec::new(), Vec::new());
+        let (flush_until, until) = (invocation.record_until(), invocation.report_until());
+        let worker = Worker { aws, run, flush_until, until, waiting, untold, told, recorded };
+        Self { records: sender, worker: tokio::spawn(worker.work(receiver)) }
+    }
+
+    pub fn record(&self, record: AccountRecord) {
+        // The worker ends only after this sender is gone, or by a panic that `finish` reports.
+        let _ = self.records.send(record);
+    }
+
+    /// Returns once all is remembered and told, or with the problem when the time is up.
+    pub async fn finish(self) -> Recorded {
+        drop(self.records);
+        self.worker.await.unwrap_or_else(|panicked| {
+            let problem =
+                Problem { recovery: Recovery::Retry, ..Problem::lasting("NotRecorded", panicked.to_string()) };
+            Recorded { problem: Some(problem), ..Recorded::default() }
+        })
+    }
+}
+
+/// Records wait to be remembered, the alerts that follow from them to be told, and those to be forgotten in the state.
+struct Worker {
+    aws: Aws,
+    run: Run,
+    /// When the store is given up, and what was deleted is told without it.
+    flush_until: Instant,
+    until: Instant,
+    waiting: Vec<AccountRecord>,
+    untold: Vec<Alert>,
+    told: Vec<Alert>,
+    recorded: Recorded,
+}
+
+impl Worker {
+    async fn work(mut self, mut records: mpsc::UnboundedReceiver<AccountRecord>) -> Recorded {
+        let every = |period| interval_at(Instant::now() + period, period);
+        let (mut sessions, mut patience) = (every(REMEMBER_SESSIONS_EVERY), every(WAIT_FOR_A_BATCH));
+        loop {
+            tokio::select! {
+                received = records.recv_many(&mut self.waiting, BATCH) => {
+                    if received == 0 {
+                        break;
+                    }
+                    // After a failure the next try waits: the store may be throttled.
+                    if self.waiting.len() >= BATCH && self.recorded.problem.is_none() {
+                        self.flush(BATCH).await;
+                    }
+                }
+                _ = patience.tick() => self.flush(1).await,
+                // What fails here fails again with the records, and is reported then.
+                _ = sessions.tick() => self.remember_sessions(1).await.unwrap_or_default(),
+            }
+        }
+        self.flush(1).await;
+        for wait in self.aws.waits().take(LAST_TRIES) {
+            if self.recorded.problem.as_ref().is_some_and(|problem| problem.recovery == Recovery::Retry) {
+                sleep(wait).await;
+                self.flush(1).await;
+            }
+        }
+        if !self.waiting.is_empty() {
+            // The time for it was kept.
+            let _ = timeout_at(self.until, self.tell_what_cannot_be_found_again()).await;
+        }
+        self.recorded
+    }
+
+    /// Does what waits, in batches of at least so many. What fails, or takes too long, goes on waiting.
+    async fn flush(&mut self, least: usize) {
+        let flushed = timeout_at(self.flush_until, self.try_flush(least)).await;
+        self.recorded.problem =
+            flushed.unwrap_or_else(|_| Err(Problem::after("StateNotWritten", &out_of_time()))).err();
+        if let Some(Problem { error_type, message, .. }) = &self.recorded.problem {
+            warn!(error_type, error = message, waiting = self.waiting.len(), "not recorded");
+        }
+    }
+
+    async fn try_flush(&mut self, least: usize) -> Result<(), Problem> {
+        let not_written = |failure: Failure| Problem::after("StateNotWritten", &failure);
+        let remembered = self.remember(least).await.map_err(not_written);
+        let told = self.tell().await.map_err(|failure| Problem::after("AlertsNotSent", &failure));
+        let forgotten = self.forget().await.map_err(not_written);
+        remembered.and(told).and(forgotten)
+    }
+
+    async fn remember_sessions(&self, least: usize) -> Result<(), Failure> {
+        loop {
+            let sessions = self.aws.opened_sessions(BATCH);
+            if sessions.len() < least {
+                return Ok(());
+            }
+            self.aws.write_sessions(&sessions).await?;
+            self.aws.forget_opened_sessions(&sessions);
+        }
+    }
+
+    async fn remember(&mut self, least: usize) -> Result<(), Failure> {
+        self.remember_sessions(least).await?;
+        while self.waiting.len() >= least {
+            let batch = self.waiting.get(..length_of_batch(&self.waiting)).unwrap_or_default();
+            let accounts: Vec<_> = batch.iter().map(|record| record.account_id.clone()).collect();
+            let after = |index: usize, previous: Option<&Posture>| match batch.get(index) {
+                Some(record) => Some(Posture::after(previous, record, &self.run)),
+                None => previous.cloned(),
+            };
+            let postures = self.update(&accounts, after).await?;
+            self.waiting.drain(..postures.len());
+            for posture in postures {
+                self.recorded.since.insert(posture.account_id, posture.since);
+                let known: BTreeSet<_> = self.untold.iter().chain(&self.told).map(|alert| &alert.detail.id).collect();
+                let unsent = posture.unsent.into_iter().filter(|alert| !known.contains(&alert.detail.id));
+                let unsent: Vec<_> = unsent.collect();
+                self.untold.extend(unsent);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is untold, the first alerts of a run as messages of their own.
+    async fn tell(&mut self) -> Result<(), Failure> {
+        let mut count = self.recorded.alerts;
+        let mut counts = Vec::new();
+        let mut events = Vec::new();
+        for Alert { detail_type, detail } in &self.untold {
+            let notify = count.raised - count.not_notified < MOST_NOTIFICATIONS;
+            count.raised += 1;
+            count.not_notified += u64::from(!notify);
+            counts.push(count);
+            events.push(OutgoingEvent::new(*detail_type, &AlertDetail { notify, ..detail.clone() })?);
+        }
+        let Sent { taken, failure } = self.aws.put_events(&events).await;
+        if let Some(count) = taken.checked_sub(1).and_then(|last| counts.get(last)) {
+            self.recorded.alerts = *count;
+        }
+        self.told.extend(self.untold.drain(..taken));
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Writes to the postures that their alerts were sent.
+    async fn forget(&mut self) -> Result<(), Failure> {
+        while !self.told.is_empty() {
+            let mut accounts: Vec<_> = self.told.iter().map(|alert| alert.detail.account.id.clone()).collect();
+            accounts.sort();
+            accounts.dedup();
+            accounts.truncate(BATCH);
+            let without_told = |_: usize, previous: Option<&Posture>| {
+                let mut posture = previous?.clone();
+                posture.unsent.retain(|alert| !self.told.iter().any(|told| told.detail.id == alert.detail.id));
+                Some(posture)
+            };
+            self.update(&accounts, without_told).await?;
+            self.told.retain(|alert| !accounts.contains(&alert.detail.account.id));
+        }
+        Ok(())
+    }
+
+    /// Reads the postures, changes them and writes them, again if somebody else was faster. Accounts for which `change`
+    /// returns nothing are left as they are.
+    async fn update(
+        &self,
+        accounts: &[AccountId],
+        change: impl Fn(usize, Option<&Posture>) -> Option<Posture>,
+    ) -> Result<Vec<Posture>, Failure> {
+        if accounts.is_empty() {
+            return Ok(Vec::new());
+        }
+        for n in 0..MOST_OVERTAKEN {
+            let remembered = self.aws.read_postures(accounts).await?;
+            let changed = accounts.iter().enumerate().filter_map(|(index, account)| {
+                let previous = remembered.get(account);
+                let posture = change(index, previous.and_then(|previous| previous.posture.as_ref()))?;
+                Some((posture, previous.map(|previous| previous.version)))
+            });
+            let changed: Vec<_> = changed.collect();
+            match self.aws.write_postures(&changed).await? {
+                Written::All => return Ok(changed.into_iter().map(|(posture, _)| posture).collect()),
+                Written::Overtaken => sleep(Duration::from_millis(50) * (n + 1)).await,
+            }
+        }
+        Err(Failure::observed(Cause::Conflict, "dynamodb:TransactWriteItems", "others write the same postures"))
+    }
+
+    /// The state cannot be written. What is still in the accounts the retry finds again, and tells then; what was deleted
+    /// it does not, so that is told now.
+    async fn tell_what_cannot_be_found_again(&mut self) {
+        let is_changed = |record: &&AccountRecord| !record.removed.is_empty() || !record.attempted.is_empty();
+        for record in self.waiting.iter().filter(is_changed) {
+            self.untold.extend(Posture::after(None, record, &self.run).unsent);
+        }
+        if let Err(failure) = self.tell().await {
+            error!(%failure, untold = self.untold.len(), "changes are told nowhere but in this log");
+        }
+    }
+}
+
+fn out_of_time() -> Failure {
+    Failure::observed(Cause::OutOfTime, "recording", "the invocation ends")
+}
+
+/// As many records as one batch takes, no account twice.
+fn length_of_batch(records: &[AccountRecord]) -> usize {
+    let mut accounts = BTreeSet::new();
+    records.iter().take(BATCH).take_while(|record| accounts.insert(&record.account_id)).count()
+}

@@ -73,10 +73,15 @@ fn named(resource: &str) -> String {
     for (prefix, kind) in [
         ("arn:aws:sqs:eu-central-1:222233334444:unroot-", "the queue "),
         ("arn:aws:logs:eu-central-1:222233334444:log-group:/aws/lambda/unroot-", "the log group of "),
+        ("arn:aws:dynamodb:eu-central-1:222233334444:table/unroot-", "the table "),
+        ("arn:aws:events:eu-central-1:222233334444:event-bus/", "the event bus "),
+        ("arn:aws:s3:::unroot-evidencebucket-simulated/", "in the evidence bucket "),
         ("arn:aws:iam::aws:policy/root-task/", ""),
     ] {
         if let Some(name) = resource.strip_prefix(prefix) {
-            return format!("{kind}`{}`", name.trim_end_matches(":*"));
+            // CloudFormation makes up the end of a name that is not given.
+            let name = name.trim_end_matches(":*").trim_end_matches("-SIMULATED");
+            return format!("{kind}`{name}`");
         }
     }
     match resource {

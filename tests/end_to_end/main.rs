@@ -8,13 +8,20 @@
 )]
 
 mod account_joined;
+mod alerts;
 mod documents;
+mod evidence;
 mod fault_sweep;
+mod mail;
+mod metrics;
 mod observations;
 mod promises;
 mod raw_client;
 mod roles;
 mod scheduled_audit;
+mod schemas;
 mod stage;
+mod state;
+mod store;
 mod story;
 mod template;

@@ -194,9 +194,9 @@ async fn nothing_is_lost() {
     killed.check_promises(&before);
 
     // The rest of an audit cannot be handed on at once.
-    let two_seconds =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_parameter("Concurrency", "4");
-    let slow = Stage::set(Organization::sample(400).unwrap(), two_seconds).await;
+    let few_seconds =
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2");
+    let slow = Stage::set(Organization::sample(400).unwrap(), few_seconds).await;
     slow.aws.set_latency(Duration::from_millis(10));
     slow.aws.inject(Fault::at("sqs:SendMessage", FaultKind::Error500).times(3));
     slow.scheduled_audit().await;

@@ -3,6 +3,7 @@
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
+use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use simulator::aws::{Aws, Credentials};
@@ -47,10 +48,8 @@ impl Endpoint {
         let request = Request::post("/").header("host", call.host.unwrap_or(&own_host));
         let mut request = match service {
             "sts" | "iam" => request.body(Bytes::from(form(operation, call.input))),
-            "organizations" => request
-                .header("content-type", "application/x-amz-json-1.1")
-                .header("x-amz-target", format!("AWSOrganizationsV20161128.{operation}"))
-                .body(Bytes::from(call.input.to_string())),
+            "organizations" => json(request, &format!("AWSOrganizationsV20161128.{operation}"), call.input),
+            "events" => json(request, &format!("AWSEvents.{operation}"), call.input),
             _ => panic!("the raw client does not speak to `{service}`"),
         }
         .unwrap();
@@ -71,6 +70,11 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.server.abort();
     }
+}
+
+fn json(request: Builder, target: &str, input: &Value) -> hyper::http::Result<Request<Bytes>> {
+    let request = request.header("content-type", "application/x-amz-json-1.1").header("x-amz-target", target);
+    request.body(Bytes::from(input.to_string()))
 }
 
 fn form(operation: &str, input: &Value) -> String {

@@ -8,7 +8,7 @@ use simulator::aws::NewAccount;
 use simulator::organization::Organization;
 use simulator::policy::{Context, Decision, PolicyDocument, Request};
 
-use crate::stage::{ACCOUNT_JOINED, SCHEDULED_AUDIT, SHOP, Stage, enforcing};
+use crate::stage::{ACCOUNT_JOINED, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization};
 use crate::template::{statements, texts};
 
 /// What Lambda calls with the function's role: the event source mapping and the logs are not the function's own calls.
@@ -57,10 +57,10 @@ fn used(stage: &Stage) -> BTreeSet<Permission> {
     for call in stage.aws.calls() {
         let role = ["AccountJoinedRole", "ScheduledAuditRole"].into_iter().find(|role| call.caller.contains(role));
         // A call that a fault hit was not authorized on anything.
-        if let (Some(role), Some(resource)) = (role, &call.resource) {
-            let (role, action, resource) = (role.to_owned(), call.action(), resource.clone());
-            used.insert(Permission { role, action, resource });
-        }
+        used.extend(role.into_iter().flat_map(|role| {
+            let permissions = call.permissions.iter().cloned();
+            permissions.map(|(action, resource)| Permission { role: role.to_owned(), action, resource })
+        }));
     }
     used
 }
@@ -75,15 +75,18 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     }
     let slow = NewAccount { ready_after: Duration::from_mins(2), ..NewAccount::default() };
     stage.aws.create_account(slow);
+    // One that has something to tell of.
+    let root = organization().accounts[&id(SHOP)].root.clone();
+    stage.aws.invite_account(NewAccount { root, ..NewAccount::default() });
     stage.deployment.settle().await.unwrap();
     stage.aws.with_organization(|organization| organization.trusted_services.clear());
     stage.scheduled_audit().await;
     let mut used_so_far = used(&stage);
 
     // An audit that is continued sends a message to its own queue; one that fails for a while comes back to it later.
-    let two_seconds =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_parameter("Concurrency", "4");
-    let stage = Stage::set(Organization::sample(400).unwrap(), two_seconds).await;
+    let few_seconds =
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2");
+    let stage = Stage::set(Organization::sample(400).unwrap(), few_seconds).await;
     stage.aws.set_latency(Duration::from_millis(10));
     stage.scheduled_audit().await;
     let fault = "organizations:DescribeOrganization=error500,times=3".parse().unwrap();

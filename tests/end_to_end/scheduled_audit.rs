@@ -63,7 +63,8 @@ async fn a_clean_account_costs_two_calls() {
     let stage = Stage::enforcing().await;
     stage.request(json!({"accounts": [AUDIT]})).await.unwrap();
     let calls = stage.aws.calls();
-    let calls: Vec<_> = calls.iter().filter(|call| call.account == AUDIT && call.service != "organizations").collect();
+    let calls: Vec<_> =
+        calls.iter().filter(|call| call.account == AUDIT && ["sts", "iam"].contains(&call.service.as_str())).collect();
     let calls: Vec<_> = calls.iter().map(|call| call.action()).collect();
     assert_eq!(calls, ["iam:ListOrganizationsFeatures", "sts:AssumeRoot", "iam:GetAccountSummary"]);
 }
@@ -293,7 +294,7 @@ async fn an_audit_that_runs_out_of_time_is_continued() {
     let members = organization.accounts.len();
     let stage = Stage::set(
         organization,
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_parameter("Concurrency", "4"),
+        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2"),
     )
     .await;
     stage.aws.set_latency(Duration::from_millis(10));
@@ -389,7 +390,9 @@ async fn an_account_that_takes_too_long_is_given_up_in_time() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_for_lambda_is_shortened() {
-    let stage = Stage::set(Organization::sample(9_000).unwrap(), auditing()).await;
+    // The simulator, built for debugging, takes seconds to check and keep the evidence.
+    let patient = auditing().with_variable("REQUEST_TIMEOUT_MS", "5000");
+    let stage = Stage::set(Organization::sample(9_000).unwrap(), patient).await;
     stage.aws.inject(Fault::at("sts:AssumeRoot", FaultKind::Denied));
     let report = stage.request(json!({"everything": true})).await.unwrap();
     assert_eq!(report.totals.accounts, 9_000);
@@ -402,7 +405,8 @@ async fn a_continuation_with_a_refused_cursor_starts_over() {
     let stage = Stage::enforcing().await;
     let continuation = json!({"continuation": {
         "run": "run", "started": "2026-11-20T00:00:00Z", "hasSeenManagementAccount": true, "totals": {"accounts": 5},
-        "request": {"selection": "everything", "mode": "Enforce"}, "cursor": {"page": "a token of yesterday"},
+        "alerts": {}, "parts": 0, "isRepeated": false, "request": {"selection": "everything", "mode": "Enforce", "trigger": "Schedule"},
+        "cursor": {"page": "a token of yesterday"},
     }});
     stage.deployment.send(SCHEDULED_AUDIT, &continuation.to_string()).unwrap();
     stage.deployment.settle().await.unwrap();

@@ -11,8 +11,14 @@ use simulator::organization::{AccountId, AccountState, EXEMPT_TAG, Organization,
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::schemas::check_event;
+
 pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
 pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
+
+/// The names that CloudFormation would make up.
+const STATE_TABLE: &str = "unroot-StateTable-SIMULATED";
+const EVIDENCE_BUCKET: &str = "unroot-evidencebucket-simulated";
 
 /// The accounts of `tests/fixtures/organization.json`.
 pub(crate) const MANAGEMENT: &str = "111122223333";
@@ -137,6 +143,28 @@ impl Stage {
                 format!("{} {}", task.rsplit('/').next().unwrap(), call.account)
             })
             .collect()
+    }
+
+    /// The events that Unroot put on its bus, in order. Each is as its schema says.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        let events = self.deployment.put_events();
+        events.iter().for_each(check_event);
+        events
+    }
+
+    /// What is remembered in the table.
+    pub(crate) fn state(&self) -> Vec<Value> {
+        self.aws.items(STATE_TABLE)
+    }
+
+    /// Puts an item into the table, past Unroot.
+    pub(crate) fn remember(&self, item: &Value) {
+        self.aws.put_item(STATE_TABLE, item).unwrap();
+    }
+
+    /// The objects in the evidence bucket.
+    pub(crate) fn evidence(&self) -> BTreeMap<String, Vec<u8>> {
+        self.aws.objects(EVIDENCE_BUCKET)
     }
 
     /// Everything that came out of the functions, line by line: logs, answers, messages.

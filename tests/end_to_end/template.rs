@@ -14,7 +14,7 @@ const DELETE_TASK: &str = "arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCr
 const SDK_SETTINGS: [&str; 2] = ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"];
 
 /// Our template with the parameters on top of the one that has no default.
-fn deployed(parameters: &[(&str, &str)]) -> Resolved {
+pub(crate) fn deployed(parameters: &[(&str, &str)]) -> Resolved {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
     let mut all = BTreeMap::from([("ManagementAccountId".to_owned(), "111122223333".to_owned())]);
     all.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -147,5 +147,26 @@ fn nothing_is_lost_in_a_queue() {
             .collect();
         assert_eq!(alarms.len(), 1, "{name}");
         assert_eq!(alarms[0].text("/MetricName").unwrap(), "ApproximateNumberOfMessagesVisible");
+    }
+}
+
+#[test]
+fn evidence_is_kept_as_long_as_the_parameters_say() {
+    for (retention, lock, expected) in
+        [("2555", "0", (Some(2_555), None)), ("0", "30", (None, Some(30))), ("90", "30", (Some(90), Some(30)))]
+    {
+        let parameters = [("EvidenceRetentionDays", retention), ("EvidenceObjectLockDays", lock)];
+        let resolved = deployed(&parameters);
+        let bucket = resolved.of_kind("AWS::S3::Bucket").next().unwrap();
+        let rules = bucket.get("/LifecycleConfiguration/Rules").unwrap().as_array().unwrap();
+        let days = |text: &Value| text.as_str().unwrap().parse::<u64>().unwrap();
+        let expiring = rules.iter().find(|rule| rule["Prefix"] == "audits/").map(|rule| {
+            assert_eq!(rule["NoncurrentVersionExpiration"]["NoncurrentDays"], 30);
+            days(&rule["ExpirationInDays"])
+        });
+        let locked = bucket.number("/ObjectLockConfiguration/Rule/DefaultRetention/Days");
+        assert_eq!((expiring, locked), expected, "{parameters:?}");
+        assert!(rules.iter().all(|rule| rule["Prefix"] == "audits/" || rule.get("ExpirationInDays").is_none()));
+        assert_eq!(bucket.text("/VersioningConfiguration/Status").unwrap(), "Enabled");
     }
 }

@@ -34,6 +34,10 @@ struct Story {
     /// How long a call to AWS takes on average, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 5)]
     latency: u64,
+    /// Where to leave the evidence of the last audit [default: target/evidence, or in the temporary directory where there
+    /// is no target].
+    #[arg(long, value_name = "DIR")]
+    evidence: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -66,7 +70,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Some(Command::Serve(options)) => serve(options).await,
-        None => story::tell(cli.story.accounts as usize, Duration::from_millis(cli.story.latency)).await,
+        None => story::tell(cli.story).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,32 +7,39 @@
 mod arrivals;
 mod audit;
 mod console;
+mod evidence;
+mod memory;
+mod news;
 mod oracle;
 mod record;
 mod stage;
 mod verdicts;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use simulator::binaries::Binaries;
 use simulator::deployment::Deployment;
-use simulator::organization::{EXEMPT_TAG, FULL_AWS_ACCESS, Organization};
+use simulator::organization::{AccountId, EXEMPT_TAG, FULL_AWS_ACCESS, Organization};
 
 use arrivals::Arrival;
 use audit::Audit;
 use console::Console;
+use news::{Change, News};
 use oracle::Oracle;
 use record::Verdict;
 use stage::{Mode, REGION, Stage, changed_an_account};
 
 /// Tells the story on standard output.
 ///
-/// Fails if a step fails, or if in the end anything is not as it should be.
-pub(crate) async fn tell(accounts: usize, latency: Duration) -> Result<()> {
-    let stage = Stage::set(Organization::sample(accounts)?, latency).await?;
-    let mut teller =
-        Teller { console: Console::new(), oracle: Oracle::new(stage.aws.organization()), findings: Vec::new(), stage };
+/// The evidence of the last audit is left in a folder. Fails if a step fails, or if in the end anything is not as it
+/// should be.
+pub(crate) async fn tell(options: crate::Story) -> Result<()> {
+    let evidence = options.evidence.unwrap_or_else(evidence::default_folder);
+    let latency = Duration::from_millis(options.latency);
+    let stage = Stage::set(Organization::sample(options.accounts as usize)?, latency).await?;
+    let mut teller = Teller::new(Console::new(), stage);
     teller.introduce();
     Binaries::build().await?;
 
@@ -47,6 +54,8 @@ pub(crate) async fn tell(accounts: usize, latency: Duration) -> Result<()> {
     teller.chapter("1. The schedule fires: Mode=Audit", &gist);
     let audit = teller.audit("the audit in Audit mode", &auditing).await?;
     teller.expect_no_change("the audit in Audit mode", &audit);
+    teller.happened.extend(teller.oracle.news_of_audit());
+    teller.news.push(News::of(Mode::Audit, &auditing)?);
     drop(auditing);
 
     teller.chapter(
@@ -65,6 +74,7 @@ pub(crate) async fn tell(accounts: usize, latency: Duration) -> Result<()> {
     teller.welcome(created);
     teller.remark("An invited account brings along what its root user had: a password and an access key.");
     let invited = arrivals::follow(&teller.stage, &enforcing, arrivals::invite).await?;
+    let invited_id = invited.id.clone();
     teller.welcome(invited);
 
     teller.chapter("4. The schedule fires again", "Nothing is left to do, and nothing is done.");
@@ -77,8 +87,18 @@ pub(crate) async fn tell(accounts: usize, latency: Duration) -> Result<()> {
     );
     teller.sum_up(&second);
 
+    teller.news.push(News::of(Mode::Enforce, &enforcing)?);
+    teller.chapter(
+        "6. What people were told, and the evidence",
+        "What is news is told once. An audit sends at most 20 mails about accounts, and one that sums up the rest.",
+    );
+    teller.show_news(&invited_id);
+    teller.leave_evidence(&evidence)?;
+
     teller.expect_nothing_lost(&enforcing)?;
-    teller.chapter("6. Is it true?", "What was claimed, against what the simulated accounts really hold.");
+    teller.expect_told();
+    teller.expect_evidence(&second)?;
+    teller.chapter("7. Is it true?", "What was claimed, against what the simulated accounts really hold.");
     teller.conclude(began.elapsed())
 }
 
@@ -87,6 +107,10 @@ struct Teller {
     stage: Stage,
     oracle: Oracle,
     findings: Vec<Finding>,
+    /// What was told in each deployment so far.
+    news: Vec<News>,
+    /// What should have been told, but for what the calls show.
+    happened: Vec<Change>,
 }
 
 /// Something that should be so, and all that speaks against it.
@@ -96,6 +120,11 @@ struct Finding {
 }
 
 impl Teller {
+    fn new(console: Console, stage: Stage) -> Self {
+        let oracle = Oracle::new(stage.aws.organization());
+        Self { console, stage, oracle, findings: Vec::new(), news: Vec::new(), happened: Vec::new() }
+    }
+
     fn introduce(&self) {
         let Self { console, stage, .. } = self;
         let organization = stage.aws.organization();
@@ -170,6 +199,49 @@ impl Teller {
         Ok(())
     }
 
+    fn show_news(&self, account: &AccountId) {
+        news::show(&self.console, &self.news);
+        if let Some(mail) = self.news.iter().find_map(|news| news.mail_about(account.as_str())) {
+            self.remark("One of the mails, as it arrived:");
+            news::show_mail(&self.console, mail);
+        }
+    }
+
+    fn leave_evidence(&self, folder: &Path) -> Result<()> {
+        let files = evidence::write(&self.stage.evidence(), folder)?;
+        self.remark(&format!("The evidence of the last audit: {}. The report opens in a browser:", files.join(", ")));
+        self.console.verbatim(&evidence::address(&folder.join("report.html"))?);
+        Ok(())
+    }
+
+    fn expect_told(&mut self) {
+        let mut happened = self.happened.clone();
+        happened.extend(Oracle::news_of_calls(&self.stage.aws.calls()));
+        let told: Vec<_> = self.news.iter().flat_map(News::changes).collect();
+        let claim = format!("each of {} changes was told once, and nothing else", happened.len());
+        self.find(claim, news::told_otherwise(&happened, &told));
+        let mails: usize = self.news.iter().map(|news| news.mails.len()).sum();
+        let claim = format!("each event that asks to be notified came as a mail, {mails} in all");
+        self.find(claim, self.news.iter().flat_map(News::mailed_otherwise).collect());
+    }
+
+    fn expect_evidence(&mut self, audit: &Audit) -> Result<()> {
+        let (objects, items) = (self.stage.evidence(), self.stage.state());
+        let differences = evidence::differences(&objects, &audit.records, &self.stage.aws.organization())?;
+        self.find("the evidence says of each account what the log says, once".to_owned(), differences);
+        let forgotten = memory::forgotten_sessions(&self.stage.aws.calls(), &items);
+        self.find("each root session that was opened is remembered".to_owned(), forgotten);
+
+        let place = |text: &str| text.to_owned();
+        let events = self.news.iter().flat_map(|news| &news.events).map(|event| (place("an event"), event.to_string()));
+        let mails = self.news.iter().flat_map(|news| &news.mails).map(|mail| (place("a mail"), mail.clone()));
+        let objects = objects.iter().map(|(key, bytes)| (key.clone(), String::from_utf8_lossy(bytes).into_owned()));
+        let items = items.iter().map(|item| (place("an item of the table"), item.to_string()));
+        let secrets = memory::secrets_in(events.chain(mails).chain(objects).chain(items));
+        self.find("no secret is in an event, a mail, the evidence or the table".to_owned(), secrets);
+        Ok(())
+    }
+
     fn find(&mut self, claim: String, counterexamples: Vec<String>) {
         self.findings.push(Finding { claim, counterexamples });
     }
@@ -228,9 +300,8 @@ mod tests {
         for account in organization.accounts.values_mut() {
             account.root = RootCredentials::default();
         }
-        let oracle = Oracle::new(organization.clone());
         let stage = Stage::set(organization, Duration::ZERO).await.unwrap();
-        let mut teller = Teller { console: Console::silent(), stage, oracle, findings: Vec::new() };
+        let mut teller = Teller::new(Console::silent(), stage);
         teller.conclude(Duration::ZERO).unwrap();
 
         let webshop = "444455556666".parse().unwrap();

@@ -123,6 +123,7 @@ fn route(delivery: &Delivery) -> String {
         [_, _, "events", region, account, bus] => {
             format!("{} in {account}, {region}", bus.replace("event-bus/", "bus "))
         }
+        [_, _, "sns", _, _, topic] => format!("topic {topic}"),
         _ => delivery.target_arn.clone(),
     };
     match &delivery.outcome {

@@ -81,6 +81,11 @@ impl Console {
         self.show(&table);
     }
 
+    /// A line that is never wrapped, so that it can be opened or copied.
+    pub(crate) fn verbatim(&self, text: &str) {
+        self.write(&format!("{INDENT}{text}"));
+    }
+
     /// Labels, and what is said about each. A label that comes again at once is written once.
     pub(crate) fn facts(&self, facts: impl IntoIterator<Item = (&'static str, String)>) {
         let mut table = self.table();

@@ -11,6 +11,7 @@ use simulator::organization::{
 };
 use time::{Duration, OffsetDateTime};
 
+use super::news::{Change, DELETED, FOUND, NOT_VERIFIED};
 use super::record::{AccountRecord, Credentials, Verdict};
 use super::stage::changed_an_account;
 
@@ -56,9 +57,15 @@ impl Oracle {
 
     /// An audit has exactly one record for each account.
     pub(crate) fn completeness(records: &[AccountRecord], now: &Organization) -> Vec<String> {
-        let number_of = |id: &AccountId| records.iter().filter(|record| record.account_id == *id).count();
-        let numbers = now.accounts.keys().map(|id| (id, number_of(id)));
-        numbers.filter(|(_, number)| *number != 1).map(|(id, number)| format!("{id} has {number} records")).collect()
+        let mut numbers: BTreeMap<_, usize> = now.accounts.keys().map(|id| (id, 0)).collect();
+        for record in records {
+            numbers.entry(&record.account_id).and_modify(|number| *number += 1);
+        }
+        numbers
+            .into_iter()
+            .filter(|(_, number)| *number != 1)
+            .map(|(id, number)| format!("{id} has {number} records"))
+            .collect()
     }
 
     /// Holds the accounts against what `Enforce` mode should have left in them.
@@ -92,6 +99,30 @@ impl Oracle {
             }
         }
         wrong
+    }
+
+    /// What people should be told of the first audit in `Audit` mode: each account that holds something, and each that
+    /// cannot be read.
+    pub(crate) fn news_of_audit(&self) -> Vec<Change> {
+        let news = |(id, fate): (&AccountId, &Fate)| {
+            let detail_type = match fate {
+                Fate::Stripped if !self.accounts.get(id)?.root.is_empty() => FOUND,
+                Fate::Unreadable => NOT_VERIFIED,
+                Fate::Stripped | Fate::NotCovered => return None,
+            };
+            Some(Change::new(id.as_str(), detail_type, Vec::new()))
+        };
+        self.fates.iter().filter_map(news).collect()
+    }
+
+    /// What people should be told of the calls that changed accounts: each account once, with all that was removed, since
+    /// one look at it is enough.
+    pub(crate) fn news_of_calls(calls: &[CallRecord]) -> Vec<Change> {
+        let mut removed = BTreeMap::<&str, Vec<String>>::new();
+        for call in calls.iter().filter(|call| changed_an_account(call)) {
+            removed.entry(&call.account).or_default().push(call.operation.clone());
+        }
+        removed.into_iter().map(|(account, removed)| Change::new(account, DELETED, removed)).collect()
     }
 
     /// How many accounts had root credentials and have none now.

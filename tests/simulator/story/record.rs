@@ -98,7 +98,12 @@ pub(crate) struct Credentials {
 
 /// The records among the lines of a log.
 pub(crate) fn read(lines: &[Value]) -> Result<Vec<AccountRecord>> {
-    let records = lines.iter().filter(|line| is_record(line));
+    read_lines(lines.iter().filter(|line| is_record(line)))
+}
+
+/// The records of lines that are nothing else.
+pub(crate) fn read_lines<'a>(lines: impl IntoIterator<Item = &'a Value>) -> Result<Vec<AccountRecord>> {
+    let records = lines.into_iter();
     records.map(|line| AccountRecord::deserialize(line).with_context(|| format!("unreadable record {line}"))).collect()
 }
 

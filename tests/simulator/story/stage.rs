@@ -1,8 +1,10 @@
 //! The simulated AWS that the story plays in, and Unroot's deployments there.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 use simulator::aws::{Aws, CallRecord, Outcome};
 use simulator::clock::Clock;
 use simulator::deployment::{Deployment, Options};
@@ -19,6 +21,10 @@ pub(crate) struct Stage {
     pub(crate) aws: Aws,
     endpoint: String,
 }
+
+/// The names that CloudFormation would make up.
+const STATE_TABLE: &str = "unroot-StateTable-SIMULATED";
+const EVIDENCE_BUCKET: &str = "unroot-evidencebucket-simulated";
 
 /// The parameter `Mode` of template.yaml.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +45,18 @@ impl Stage {
         Ok(Self { aws, endpoint })
     }
 
-    /// Deploys the stack, with the exempt accounts of the sample organization, in place of the one before.
+    /// The items of Unroot's table.
+    pub(crate) fn state(&self) -> Vec<Value> {
+        self.aws.items(STATE_TABLE)
+    }
+
+    /// The objects in the evidence bucket by key.
+    pub(crate) fn evidence(&self) -> BTreeMap<String, Vec<u8>> {
+        self.aws.objects(EVIDENCE_BUCKET)
+    }
+
+    /// Deploys the stack, with the exempt accounts of the sample organization, as an update of the one before: its table
+    /// and its bucket keep what is in them.
     pub(crate) async fn deploy(&self, mode: Mode) -> Result<Deployment> {
         let organization = self.aws.organization();
         let exempt: Vec<_> = organization.tagged(EXEMPT_TAG).iter().map(ToString::to_string).collect();

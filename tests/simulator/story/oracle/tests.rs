@@ -59,7 +59,7 @@ fn call(account: &str, operation: &str, input: Value) -> CallRecord {
         region: "us-east-1".to_owned(),
         service: "iam".to_owned(),
         operation: operation.to_owned(),
-        resource: None,
+        permissions: Vec::new(),
         input,
         outcome: Outcome::Success,
         mutating: true,

@@ -1,0 +1,198 @@
+//! What people were told: the events that Unroot put on its bus, and the mails that a rule of the template made of them.
+//!
+//! It reads events as whoever subscribes to them does, by the names that the README gives.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::Result;
+use serde_json::Value;
+use simulator::deployment::Deployment;
+
+use super::console::Console;
+use super::stage::Mode;
+
+pub(crate) const FOUND: &str = "Root Credentials Found";
+pub(crate) const DELETED: &str = "Root Credentials Deleted";
+pub(crate) const NOT_VERIFIED: &str = "Root Credentials Not Verified";
+const COMPLETED: &str = "Root Access Audit Completed";
+
+const MAIL_TOPIC: &str = "AlertTopic";
+
+/// All that was told in one deployment.
+pub(crate) struct News {
+    pub(crate) mode: Mode,
+    pub(crate) events: Vec<Value>,
+    /// As they arrived.
+    pub(crate) mails: Vec<String>,
+}
+
+/// Something that happened to an account, for people to know.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Change {
+    account: String,
+    detail_type: String,
+    /// The operations that removed something, in order of their names.
+    removed: Vec<String>,
+}
+
+impl News {
+    pub(crate) fn of(mode: Mode, deployment: &Deployment) -> Result<Self> {
+        let mails = deployment.published(MAIL_TOPIC)?.into_iter().map(|message| message.text).collect();
+        Ok(Self { mode, events: deployment.put_events(), mails })
+    }
+
+    /// What was told of accounts, without the messages about whole audits.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
+        self.events.iter().filter(|event| text(event, "/detail-type") != COMPLETED).map(Change::read)
+    }
+
+    /// The events that ask for a mail and got none, and the mails that no event asked for.
+    pub(crate) fn mailed_otherwise(&self) -> Vec<String> {
+        let mut mails: Vec<_> = self.mails.iter().collect();
+        let mut wrong = Vec::new();
+        for headline in self.events.iter().filter(|event| is_notified(event)).map(headline) {
+            match mails.iter().position(|mail| mail.contains(headline)) {
+                Some(index) => drop(mails.swap_remove(index)),
+                None => wrong.push(format!("no mail says `{headline}`")),
+            }
+        }
+        let subject = |mail: &String| mail.lines().next().unwrap_or_default().to_owned();
+        wrong.extend(mails.into_iter().map(|mail| format!("no event asked for the mail {}", subject(mail))));
+        wrong
+    }
+
+    /// The mail about an account.
+    pub(crate) fn mail_about(&self, account: &str) -> Option<&str> {
+        self.mails.iter().find(|mail| mail.contains(account)).map(String::as_str)
+    }
+}
+
+impl Change {
+    pub(crate) fn new(account: &str, detail_type: &str, mut removed: Vec<String>) -> Self {
+        removed.sort();
+        Self { account: account.to_owned(), detail_type: detail_type.to_owned(), removed }
+    }
+
+    fn read(event: &Value) -> Self {
+        let removed = event.pointer("/detail/removed").and_then(Value::as_array).into_iter().flatten();
+        let removed = removed.map(|step| text(step, "/operation").to_owned()).collect();
+        Self::new(text(event, "/detail/account/id"), text(event, "/detail-type"), removed)
+    }
+}
+
+/// `Root Credentials Deleted in 444455556666 (DeleteAccessKey, DeleteLoginProfile)`.
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} in {}", self.detail_type, self.account)?;
+        match self.removed.as_slice() {
+            [] => Ok(()),
+            removed => write!(formatter, " ({})", removed.join(", ")),
+        }
+    }
+}
+
+/// Each change that was not told as often as it happened.
+pub(crate) fn told_otherwise(happened: &[Change], told: &[Change]) -> Vec<String> {
+    let mut times = BTreeMap::<&Change, (usize, usize)>::new();
+    for change in happened {
+        times.entry(change).or_default().0 += 1;
+    }
+    for change in told {
+        times.entry(change).or_default().1 += 1;
+    }
+    let differing = times.into_iter().filter(|(_, (happened, told))| happened != told);
+    differing.map(|(change, (happened, told))| format!("{change}: happened {happened}x, told {told}x")).collect()
+}
+
+/// A line for each detail type: how many events, and how many of them came by mail.
+pub(crate) fn show(console: &Console, news: &[News]) {
+    let mut facts = Vec::new();
+    for News { mode, events, .. } in news {
+        let mut kinds = BTreeMap::<&str, Vec<&Value>>::new();
+        for event in events {
+            kinds.entry(text(event, "/detail-type")).or_default().push(event);
+        }
+        let label = match mode {
+            Mode::Audit => "Mode=Audit",
+            Mode::Enforce => "Mode=Enforce",
+        };
+        facts.extend(kinds.into_iter().map(|(kind, events)| (label, counted(kind, &events))));
+    }
+    console.facts(facts);
+}
+
+/// The lines of a mail, each wrapped for itself.
+pub(crate) fn show_mail(console: &Console, mail: &str) {
+    mail.lines().for_each(|line| console.paragraph(line));
+}
+
+/// What is not mailed one by one is in the numbers of the mail about the audit; an audit without news is in no mail.
+fn counted(kind: &str, events: &[&Value]) -> String {
+    let mailed = events.iter().filter(|event| is_notified(event)).count();
+    let rest = match (events.len() - mailed, kind) {
+        (0, _) => String::new(),
+        (silent, COMPLETED) => format!(", {silent} without news"),
+        (summed_up, _) => format!(", {summed_up} summed up"),
+    };
+    format!("{} {kind}: {mailed} mailed{rest}", events.len())
+}
+
+fn is_notified(event: &Value) -> bool {
+    event.pointer("/detail/notify") == Some(&Value::Bool(true))
+}
+
+fn headline(event: &Value) -> &str {
+    text(event, "/detail/headline")
+}
+
+fn text<'a>(event: &'a Value, pointer: &str) -> &'a str {
+    event.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(account: &str, detail_type: &str, notify: bool) -> Value {
+        let removed = json!([{"operation": "DeleteLoginProfile"}, {"operation": "DeleteAccessKey"}]);
+        let headline = format!("{detail_type} in {account}");
+        let detail = json!({"account": {"id": account}, "headline": headline, "notify": notify, "removed": removed});
+        json!({"detail-type": detail_type, "detail": detail})
+    }
+
+    fn deleted(account: &str, removed: &[&str]) -> Change {
+        Change::new(account, DELETED, removed.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_change_that_is_not_told_or_told_twice_or_told_otherwise_is_found() {
+        let both = ["DeleteAccessKey", "DeleteLoginProfile"];
+        let (one, other) = (deleted("444455556666", &both), deleted("444455557777", &both));
+        let news = |events| News { mode: Mode::Enforce, events, mails: Vec::new() };
+        let told: Vec<_> =
+            news(vec![event("444455556666", DELETED, true), json!({"detail-type": COMPLETED})]).changes().collect();
+        assert_eq!(told_otherwise(std::slice::from_ref(&one), &told), Vec::<String>::new());
+        assert_eq!(told_otherwise(&[one.clone(), other], &told).len(), 1);
+        assert_eq!(told_otherwise(&[], &told).len(), 1);
+        assert_eq!(told_otherwise(std::slice::from_ref(&one), &[one.clone(), one.clone()]).len(), 1);
+        assert_eq!(told_otherwise(&[deleted("444455556666", &both[..1])], &told).len(), 2);
+    }
+
+    #[test]
+    fn a_mail_that_is_missing_or_that_nobody_asked_for_is_found() {
+        let events = vec![event("444455556666", FOUND, true), event("444455557777", FOUND, false)];
+        let right = format!("\"UNROOT: {FOUND} in 444455556666\"\n\"What: ..\"");
+        for (mails, expected) in [
+            (vec![right.clone()], 0),
+            (Vec::new(), 1),
+            (vec![right.clone(), right.clone()], 1),
+            (vec![format!("\"UNROOT: {FOUND} in 444455557777\"")], 2),
+        ] {
+            let wrong = News { mode: Mode::Audit, events: events.clone(), mails }.mailed_otherwise();
+            assert_eq!(wrong.len(), expected, "{wrong:?}");
+        }
+    }
+}

@@ -2,9 +2,9 @@
 //!
 //! INVARIANT (events are hints): nothing is taken from an event but the id of an account to look at.
 
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde_json::{Map, Value};
 
+use super::{MalformedEvent, missing};
 use crate::domain::id::AccountId;
 
 /// What an event says about the membership of an account.
@@ -18,23 +18,9 @@ pub enum Announcement {
     Unrelated { description: String },
 }
 
-/// An event that cannot be what it says.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MalformedEvent {
-    #[error("the message is not an EventBridge event: {0}")]
-    NotAnEvent(String),
-    #[error("`account` is {}, but only the management account {expected} announces accounts", found.as_deref().unwrap_or("missing"))]
-    ForeignAccount { found: Option<String>, expected: AccountId },
-    #[error("`{field}`: {problem}")]
-    Field { field: String, problem: String },
-}
-
 /// Reads the event in the body of a message.
 pub fn parse(body: &str, management_account: &AccountId) -> Result<Announcement, MalformedEvent> {
-    let not_an_event = |error: serde_json::Error| MalformedEvent::NotAnEvent(error.to_string());
-    // First as an object: serde would also take a list of the fields' values.
-    let fields: Map<String, Value> = serde_json::from_str(body).map_err(not_an_event)?;
-    let event: EventBridgeEvent<Value> = serde_json::from_value(fields.into()).map_err(not_an_event)?;
+    let event = super::read(body)?;
     let name = event.detail.get("eventName").and_then(Value::as_str).unwrap_or_default();
     let details = Details { detail: &event.detail, management_account };
     let read = match (event.source.as_str(), name) {
@@ -141,10 +127,6 @@ impl Details<'_> {
         };
         Err(MalformedEvent::Field { field: field.to_owned(), problem })
     }
-}
-
-fn missing(field: &str) -> MalformedEvent {
-    MalformedEvent::Field { field: field.to_owned(), problem: "missing".to_owned() }
 }
 
 /// Collects the values under names that mean the account the event is about, at any depth.

@@ -12,6 +12,7 @@ use super::id::{AccountId, OrganizationId};
 use super::plan::{DeletionStep, HeldBack};
 use super::record::{AuditReport, SCHEMA_VERSION, Totals, Verdict};
 use super::request::{Mode, Selection};
+use super::root_activity::{Observed, Severity, Triage};
 use super::trigger::Trigger;
 
 /// The source of all events of Unroot.
@@ -32,6 +33,9 @@ pub enum DetailType {
     /// Nobody knows whether there are root credentials: the account could not be read.
     #[serde(rename = "Root Credentials Not Verified")]
     NotVerified,
+    /// Somebody used root, or a root session that is not ours.
+    #[serde(rename = "Root Activity Detected")]
+    RootActivity,
     /// An audit came to its end.
     #[serde(rename = "Root Access Audit Completed")]
     AuditCompleted,
@@ -64,8 +68,10 @@ pub struct AlertDetail {
     pub run: String,
     pub trigger: Trigger,
     pub mode: Mode,
-    pub verdict: Verdict,
-    /// When the account was looked at.
+    /// Absent where the account was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// When the account was looked at, or what the event said of it.
     #[serde(with = "time::serde::rfc3339")]
     pub examined: OffsetDateTime,
     /// Whether the account was read to have no root credentials before.
@@ -82,6 +88,19 @@ pub struct AlertDetail {
     pub attempted: Vec<DeletionStep>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held_back: Vec<HeldBack>,
+    /// How soon somebody should look, of root activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<ActivityDetail>,
+}
+
+/// Root activity as a message says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivityDetail {
+    pub kind: Triage,
+    pub signs: Vec<Observed>,
 }
 
 /// An account as a message names it.
@@ -136,6 +155,7 @@ impl DetailType {
             Self::Deleted => "Root Credentials Deleted",
             Self::DeletionFailed => "Root Credentials Deletion Failed",
             Self::NotVerified => "Root Credentials Not Verified",
+            Self::RootActivity => "Root Activity Detected",
             Self::AuditCompleted => "Root Access Audit Completed",
         }
     }
@@ -233,6 +253,7 @@ mod tests {
             DetailType::Deleted,
             DetailType::DeletionFailed,
             DetailType::NotVerified,
+            DetailType::RootActivity,
             DetailType::AuditCompleted,
         ] {
             assert_eq!(serde_json::to_value(detail_type).unwrap(), detail_type.as_str());

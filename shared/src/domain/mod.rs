@@ -15,6 +15,7 @@ pub mod posture;
 pub mod record;
 pub mod recovery_window;
 pub mod request;
+pub mod root_activity;
 pub mod scope;
 pub mod task;
 pub mod trigger;

@@ -3,6 +3,10 @@
 //! `Posture::after` is all the memory there is: a pure function of what was remembered and what was seen. Whoever writes
 //! its result, and however often, comes to the same.
 
+mod activity;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -47,10 +51,18 @@ pub struct Posture {
     /// What a deletion was sent for and was not read to be gone since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempted: Vec<DeletionStep>,
+    /// What people know of root activity in the account, and until when they need not be told again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub known_activity: BTreeMap<String, Until>,
     /// Alerts that are not known to be sent. They are kept with what caused them, so that neither is without the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<Alert>,
 }
+
+/// A time at which something ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Until(#[serde(with = "time::serde::rfc3339")] pub OffsetDateTime);
 
 /// Root credentials and when they were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +132,7 @@ impl Posture {
     fn with_new(previous: Option<&Self>, record: &AccountRecord, run: &Run) -> Self {
         let cause = record.failure.as_ref().map(|failure| failure.cause);
         let state = State::of(record.verdict, cause);
-        let before = previous.map(Self::state);
+        let before = previous.and_then(Self::state);
         let read = record
             .holds()
             .or_else(|| record.found.clone())
@@ -141,6 +153,7 @@ impl Posture {
             last_found: found(record).or_else(|| previous?.last_found.clone()),
             last_removal: removal.or_else(|| previous?.last_removal.clone()),
             attempted: still_attempted(previous, record),
+            known_activity: previous.map(|previous| previous.known_activity.clone()).unwrap_or_default(),
             unsent: previous.map(|previous| previous.unsent.clone()).unwrap_or_default(),
         };
         if let Some(detail_type) = change(previous, record, &removed) {
@@ -170,8 +183,10 @@ impl Posture {
         removed.into_iter().filter(|step| !is_told(step)).collect()
     }
 
-    fn state(&self) -> State {
-        State::of(self.verdict, self.cause)
+    /// `None` if nobody has looked yet: only root activity was heard of.
+    fn state(&self) -> Option<State> {
+        let is_examined = self.examined > OffsetDateTime::UNIX_EPOCH;
+        is_examined.then(|| State::of(self.verdict, self.cause))
     }
 
     /// Whether the account was read to have no root credentials, the last time that it could be read before that.
@@ -198,7 +213,7 @@ impl Posture {
             (DetailType::Deleted, false) => format!("Root credentials deleted in {words}"),
             (DetailType::Deleted, true) => format!("Root credentials were back in {words} and are deleted"),
             (DetailType::DeletionFailed, _) => format!("Root credentials not deleted in {words}"),
-            (DetailType::NotVerified | DetailType::AuditCompleted, _) => {
+            (DetailType::NotVerified | DetailType::RootActivity | DetailType::AuditCompleted, _) => {
                 format!("Root credentials not verified in {words}")
             }
         };
@@ -214,7 +229,7 @@ impl Posture {
             run: run.id.clone(),
             trigger: run.trigger,
             mode: run.mode,
-            verdict: record.verdict,
+            verdict: Some(record.verdict),
             examined: to_the_second(record.examined),
             reappeared,
             failure: record.failure.clone(),
@@ -222,6 +237,8 @@ impl Posture {
             removed,
             attempted: record.attempted.clone(),
             held_back: record.held_back.clone(),
+            severity: None,
+            activity: None,
         };
         Alert { detail_type, detail }
     }
@@ -277,7 +294,7 @@ fn still_attempted(previous: Option<&Posture>, record: &AccountRecord) -> Vec<De
 /// What people should be told, if anything: what is new, not what is seen again.
 fn change(previous: Option<&Posture>, record: &AccountRecord, removed: &[DeletionStep]) -> Option<DetailType> {
     let cause = record.failure.as_ref().map(|failure| failure.cause);
-    let before = previous.map(Posture::state);
+    let before = previous.and_then(Posture::state);
     let is_new_state = before != Some(State::of(record.verdict, cause));
     let known = previous.and_then(|previous| previous.holds.as_ref()).map(|holds| &holds.credentials);
     let has_new = record.found.as_ref().is_some_and(|found| {
@@ -331,9 +348,10 @@ fn remedy(detail_type: DetailType, record: &AccountRecord, reappeared: bool) -> 
         DetailType::Found | DetailType::Deleted if reappeared => find_out.to_owned(),
         DetailType::Deleted => own.unwrap_or_else(|| "nothing".to_owned()),
         DetailType::Found => own.unwrap_or_else(|| "deploy with Mode=Enforce to have them deleted".to_owned()),
-        DetailType::DeletionFailed | DetailType::NotVerified | DetailType::AuditCompleted => {
-            own.unwrap_or_else(|| "look into the log of the function".to_owned())
-        }
+        DetailType::DeletionFailed
+        | DetailType::NotVerified
+        | DetailType::RootActivity
+        | DetailType::AuditCompleted => own.unwrap_or_else(|| "look into the log of the function".to_owned()),
     }
 }
 

@@ -13,6 +13,8 @@ pub enum Trigger {
     Request,
     /// An event of an account that the organization gained.
     AccountJoined,
+    /// A sign that somebody used root.
+    RootActivity,
 }
 
 impl fmt::Display for Trigger {
@@ -21,6 +23,7 @@ impl fmt::Display for Trigger {
             Self::Schedule => "Schedule",
             Self::Request => "Request",
             Self::AccountJoined => "AccountJoined",
+            Self::RootActivity => "RootActivity",
         })
     }
 }

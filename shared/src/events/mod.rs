@@ -1,6 +1,7 @@
 //! From untrusted JSON to domain values. An event only says where to look; what is done is decided from live state.
 
 pub mod account_joined;
+pub mod root_activity;
 
 use aws_lambda_events::eventbridge::EventBridgeEvent;
 use serde_json::{Map, Value};

@@ -234,3 +234,136 @@ fn a_posture_is_read_as_it_was_written() {
         assert_eq!(serde_json::from_value::<Posture>(json).unwrap(), posture);
     }
 }
+
+mod activity {
+    use super::*;
+    use crate::domain::alert::{Alert, AlertDetail};
+    use crate::domain::root_activity::{Activity, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage};
+
+    fn login(triage: Triage, outcome: Outcome) -> Sighting {
+        let observed = Observed {
+            event_id: "4217cc13-7328-4820-a90c-EXAMPLE8002e6".to_owned(),
+            event_name: "ConsoleLogin".to_owned(),
+            source: "aws.signin".to_owned(),
+            region: "us-east-1".to_owned(),
+            at: TUESDAY,
+            first: None,
+            outcome: Some(outcome),
+            operation: None,
+            source_ip_address: Some("192.0.2.0".to_owned()),
+            location: None,
+            user_agent: None,
+            mfa_used: Some(false),
+            access_key_id: None,
+            principal: None,
+            task: None,
+            count: None,
+        };
+        let account: AccountId = "444455556666".parse().unwrap();
+        let sign = Sign { account: account.clone(), activity: Activity::SignIn(SignIn::ConsoleLogin), observed };
+        Sighting { account, account_name: Some("webshop".to_owned()), triage, window: None, signs: vec![sign] }
+    }
+
+    fn usage() -> Sighting {
+        login(Triage::RootUsage, Outcome::Success)
+    }
+
+    fn alarmed() -> Run {
+        Run { trigger: Trigger::RootActivity, ..run("alarmed") }
+    }
+
+    fn after(previous: Option<&Posture>, sighting: &Sighting, record: Option<&AccountRecord>) -> Posture {
+        Posture::after_activity(previous, sighting, record, &alarmed(), TUESDAY)
+    }
+
+    /// Detail type and whether people have a message.
+    fn told(posture: &Posture) -> Vec<(DetailType, bool)> {
+        posture.unsent.iter().map(|alert| (alert.detail_type, alert.detail.notify)).collect()
+    }
+
+    #[test]
+    fn one_message_says_what_happened_and_what_was_done() {
+        let before = Posture::after(None, &record(Verdict::Clean, MONDAY), &run("monday"));
+        let posture = after(Some(&before), &usage(), Some(&stripped(TUESDAY)));
+        assert_eq!(told(&posture), [(DetailType::Deleted, false), (DetailType::RootActivity, true)]);
+        let detail = &posture.unsent[1].detail;
+        assert_eq!(detail.headline, "Root user of webshop (444455556666) signed in to the console without MFA");
+        assert!(detail.description.contains("from 192.0.2.0"), "{}", detail.description);
+        assert!(detail.description.contains("deleted: DeleteLoginProfile"), "{}", detail.description);
+        assert!(
+            detail.remedy.contains("up to 12 hours") && detail.remedy.contains("aws:AssumedRoot"),
+            "{}",
+            detail.remedy
+        );
+        assert_eq!((detail.verdict, detail.severity), (Some(Verdict::Stripped), Some(Severity::High)));
+        assert_eq!(detail.removed, [DeletionStep::DeleteLoginProfile]);
+    }
+
+    #[test]
+    fn what_people_know_is_not_told_again_but_what_it_led_to_is() {
+        let first = after(None, &usage(), Some(&record(Verdict::Clean, TUESDAY)));
+        let first = Posture { unsent: Vec::new(), ..first };
+        let again = after(Some(&first), &usage(), Some(&record(Verdict::Clean, WEDNESDAY)));
+        assert_eq!(told(&again), []);
+        let stripped = after(Some(&first), &usage(), Some(&stripped(WEDNESDAY)));
+        assert_eq!(told(&stripped), [(DetailType::Deleted, true)]);
+        let failed = login(Triage::RootUsage, Outcome::Failure);
+        assert_eq!(told(&after(Some(&first), &failed, None)), [(DetailType::RootActivity, true)]);
+        let next_day = Posture::after_activity(Some(&first), &usage(), None, &alarmed(), WEDNESDAY);
+        assert_eq!(told(&next_day), [(DetailType::RootActivity, true)]);
+    }
+
+    /// The write was done and its answer was lost, or another function was faster.
+    #[test]
+    fn the_same_again_comes_to_the_same() {
+        let once = after(None, &usage(), Some(&stripped(TUESDAY)));
+        assert_eq!(after(Some(&once), &usage(), Some(&stripped(TUESDAY))), once);
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_an_account_that_nobody_looked_at() {
+        let heard_of = after(None, &login(Triage::ForeignSession, Outcome::Success), None);
+        assert_eq!(told(&heard_of), [(DetailType::RootActivity, true)]);
+        assert_eq!((heard_of.verdict, heard_of.unsent[0].detail.verdict), (Verdict::Unknown, None));
+        // The first look is a first look.
+        let quiet = Posture { unsent: Vec::new(), ..heard_of };
+        let throttled = failed(Verdict::Unknown, Cause::Throttled, WEDNESDAY);
+        let first_look = Posture::after(Some(&quiet), &throttled, &run("audit"));
+        assert_eq!(told(&first_look), [(DetailType::NotVerified, true)]);
+        assert_eq!(first_look.since, WEDNESDAY);
+        assert_eq!(first_look.known_activity, quiet.known_activity);
+    }
+
+    #[test]
+    fn a_look_that_nobody_asked_for_leaves_the_verdict_alone() {
+        let before = Posture::after(None, &stripped(MONDAY), &run("monday"));
+        let posture = after(Some(&before), &login(Triage::RecoveryWindow, Outcome::Success), None);
+        assert_eq!((posture.verdict, posture.examined, posture.since), (before.verdict, before.examined, before.since));
+        let new: Vec<_> = told(&posture).split_off(before.unsent.len());
+        assert_eq!(new, [(DetailType::RootActivity, false)], "it can be read of, and no message is sent");
+    }
+
+    #[test]
+    fn what_is_known_does_not_grow_for_ever() {
+        let mut posture = None;
+        for n in 0..300 {
+            let mut sighting = usage();
+            sighting.signs[0].observed.source_ip_address = Some(format!("192.0.2.{n}"));
+            let now = TUESDAY + time::Duration::seconds(n);
+            posture = Some(Posture::after_activity(posture.as_ref(), &sighting, None, &alarmed(), now));
+        }
+        let posture = posture.unwrap();
+        assert_eq!(posture.known_activity.len(), 100);
+        assert!(posture.known_activity.contains_key("root used from 192.0.2.299"));
+    }
+
+    #[test]
+    fn a_posture_with_activity_is_read_as_it_was_written() {
+        let posture = after(None, &usage(), Some(&stripped(TUESDAY)));
+        let json = serde_json::to_value(&posture).unwrap();
+        assert_eq!(json["knownActivity"]["root used from 192.0.2.0"], "2026-11-17T18:00:00Z");
+        assert_eq!(serde_json::from_value::<Posture>(json).unwrap(), posture);
+        let Alert { detail: AlertDetail { id, .. }, .. } = &posture.unsent[1];
+        assert_eq!(id, "444455556666/4217cc13-7328-4820-a90c-EXAMPLE8002e6/RootActivityDetected");
+    }
+}

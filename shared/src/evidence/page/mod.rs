@@ -166,6 +166,7 @@ fn basis(report: &AuditReport, totals: &Totals) -> String {
         Trigger::Schedule => "the schedule",
         Trigger::Request => "a request",
         Trigger::AccountJoined => "an account that joined the organization",
+        Trigger::RootActivity => "a sign that somebody used root",
     };
     let sessions = |task| totals.sessions.get(&task).copied().unwrap_or_default();
     let sessions: Vec<_> = TaskPolicy::ALL

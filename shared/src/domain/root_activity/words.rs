@@ -1,0 +1,125 @@
+//! Root activity in words that a person understands: what happened, from where, and what to do.
+
+use super::{Activity, FindingKind, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage};
+use crate::domain::alert::AlertAccount;
+use crate::domain::task::TaskPolicy;
+
+/// More signs than that are only counted.
+const MOST_SIGNS: usize = 3;
+
+/// Of what a client says of itself: it can be as long as he likes.
+const LONGEST_USER_AGENT: usize = 100;
+
+impl Sign {
+    /// What was done, as the rest of a sentence that begins with the root user.
+    fn what(&self) -> String {
+        let Observed { event_name, outcome, mfa_used, operation, .. } = &self.observed;
+        let has_failed = *outcome == Some(Outcome::Failure);
+        let called = || format!("called {}", operation.as_deref().unwrap_or(event_name));
+        match &self.activity {
+            Activity::SignIn(SignIn::ConsoleLogin) if has_failed => "failed to sign in to the console".to_owned(),
+            Activity::SignIn(SignIn::ConsoleLogin) => {
+                let mfa = if *mfa_used == Some(false) { " without MFA" } else { "" };
+                format!("signed in to the console{mfa}")
+            }
+            Activity::SignIn(SignIn::PasswordRecoveryRequested) => "asked to recover the password".to_owned(),
+            Activity::SignIn(SignIn::PasswordRecoveryCompleted) => "set a new password by recovering it".to_owned(),
+            Activity::SignIn(SignIn::PasswordUpdated) => "changed the password".to_owned(),
+            Activity::SignIn(SignIn::EmailUpdated) => "changed the email address of the account".to_owned(),
+            Activity::Call | Activity::RootSessionCall if has_failed => format!("was refused {event_name}"),
+            Activity::Call | Activity::RootSessionCall => called(),
+            Activity::Finding { kind: FindingKind::Other(_), .. } => format!("is in the finding {event_name}"),
+            Activity::Finding { .. } if operation.is_some() => called(),
+            Activity::Finding { .. } => "was used".to_owned(),
+            Activity::AssumeRoot => {
+                let verb = if has_failed { "was refused" } else { "opened" };
+                format!("{verb} a root session for {}", self.task())
+            }
+        }
+    }
+
+    /// ` from 192.0.2.0 (Chennai, India) with Mozilla/5.0`
+    fn from(&self) -> String {
+        let Observed { source_ip_address, location, user_agent, .. } = &self.observed;
+        let mut from = source_ip_address.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+        if let Some(location) = location {
+            from = format!("{from} ({location})");
+        }
+        if let Some(user_agent) = user_agent {
+            // A mail program makes a link of an address, and this one is chosen by who signed in.
+            let harmless = user_agent.replace("://", ":");
+            let shown: String = harmless.chars().take(LONGEST_USER_AGENT).collect();
+            from = format!("{from} with {shown}");
+        }
+        from
+    }
+
+    fn task(&self) -> &'static str {
+        self.observed.task.map_or("an unknown task", TaskPolicy::name)
+    }
+}
+
+impl Sighting {
+    /// What it is, in a line.
+    pub fn headline(&self, account: &AlertAccount) -> String {
+        let words = account.words();
+        let Some(sign) = self.most_telling() else { return format!("Root activity in {words}") };
+        let what = sign.what();
+        match self.triage {
+            Triage::ForeignSession => match &sign.observed.principal {
+                Some(principal) => format!("Root session in {words} not by Unroot but by {principal}: {}", sign.task()),
+                None => format!("Root session in {words} that Unroot did not open"),
+            },
+            Triage::ManagementAccount => format!("Root user of the management account {words} {what}"),
+            Triage::OutsideOrganization => format!("Root user of {words}, not in this organization, {what}"),
+            Triage::RecoveryWindow => format!("Root user of {words} {what}, in its recovery window"),
+            Triage::OwnSession | Triage::OtherFinding | Triage::RootUsage => format!("Root user of {words} {what}"),
+        }
+    }
+
+    /// How severe it is, and each sign of it.
+    pub fn description(&self) -> String {
+        let mut sentences = vec![format!("severity {}", self.severity())];
+        let mut signs: Vec<_> = self.signs.iter().collect();
+        signs.sort_by_key(|sign| (std::cmp::Reverse(sign.severity(self.triage)), sign.observed.at));
+        for sign in signs.iter().take(MOST_SIGNS) {
+            let Observed { event_name, region, .. } = &sign.observed;
+            let who = sign.observed.principal.as_deref().unwrap_or("root");
+            sentences.push(format!("{event_name} in {region}: {who} {}{}", sign.what(), sign.from()));
+        }
+        if let Some(more) = signs.len().checked_sub(MOST_SIGNS).filter(|more| *more > 0) {
+            sentences.push(format!("and {more} more"));
+        }
+        if let Some(window) = &self.window {
+            sentences.push(format!("the recovery window is open until {}: {}", window.ends, window.reason));
+        }
+        sentences.join("; ")
+    }
+
+    /// What a person should do, besides what the look at the account asks for.
+    pub fn remedy(&self, account: &AlertAccount) -> String {
+        let id = &account.id;
+        match self.triage {
+            Triage::OwnSession | Triage::RecoveryWindow => "nothing".to_owned(),
+            Triage::ForeignSession => "ask who called AssumeRoot and why: only Unroot should. CloudTrail of the audit and \
+                 the management account shows the call, CloudTrail of the account what the session did"
+                .to_owned(),
+            Triage::ManagementAccount => "if nobody meant to, change root's password and its MFA, delete its access keys \
+                 and look into CloudTrail: no root session and no service control policy reaches this account, so nothing \
+                 was done"
+                .to_owned(),
+            Triage::OutsideOrganization => {
+                "nothing was done: the account left the organization, or the event is not ours".to_owned()
+            }
+            Triage::OtherFinding => "nothing was done: read the finding in GuardDuty".to_owned(),
+            Triage::RootUsage if self.severity() < Severity::High => {
+                "if it goes on, ask who has access to the email address of the account".to_owned()
+            }
+            Triage::RootUsage => format!(
+                "find out who it was. A console session cannot be ended and can go on for up to 12 hours, even without \
+                 credentials: to stop it, attach a service control policy to {id} that denies * if ArnLike \
+                 aws:PrincipalArn arn:aws:iam::*:root and Null aws:AssumedRoot true"
+            ),
+        }
+    }
+}

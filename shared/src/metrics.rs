@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use time::{Duration, OffsetDateTime};
 
 use crate::domain::record::{AuditReport, CredentialCounts, Totals, Verdict};
+use crate::domain::root_activity::Triage;
 use crate::telemetry;
 
 const NAMESPACE: &str = "Unroot";
@@ -39,6 +40,13 @@ impl Metrics<'_> {
             self.put(Some(("Task", task.name())), &[count("RootSessions", *sessions)]);
         }
         self.put(None, &[count("FailedDeletions", done.of(Verdict::Failed))]);
+    }
+
+    /// Signs of root activity, by what they mean.
+    pub fn root_activity(self, signs: &BTreeMap<Triage, u64>) {
+        for (triage, signs) in signs {
+            self.put(Some(("Triage", &triage.to_string())), &[count("RootActivity", *signs)]);
+        }
     }
 
     /// What a complete audit of the whole organization came to.

@@ -15,11 +15,13 @@ use tracing::{error, warn};
 use crate::aws::Aws;
 use crate::aws::alerts::{OutgoingEvent, Sent};
 use crate::aws::state::{BATCH, Written};
-use crate::domain::alert::{Alert, AlertCounts, AlertDetail};
+use crate::domain::alert::{ActivityDetail, Alert, AlertCounts, AlertDetail};
 use crate::domain::failure::{Cause, Failure, Recovery};
 use crate::domain::id::AccountId;
 use crate::domain::posture::{Posture, Run};
 use crate::domain::record::AccountRecord;
+use crate::domain::root_activity::{Sighting, Triage};
+use crate::domain::task::TaskPolicy;
 use crate::runtime::{Invocation, Problem};
 
 /// Root sessions are remembered that soon after they were opened, since the log shows them within minutes.
@@ -37,10 +39,10 @@ const LAST_TRIES: usize = 2;
 /// How often a batch is written again that somebody else has overtaken.
 const MOST_OVERTAKEN: u32 = 10;
 
-/// Takes records as they come.
+/// Takes what is seen as it comes.
 #[derive(Debug)]
 pub struct Recorder {
-    records: mpsc::UnboundedSender<AccountRecord>,
+    seen: mpsc::UnboundedSender<Seen>,
     worker: JoinHandle<Recorded>,
 }
 
@@ -59,21 +61,37 @@ impl Recorder {
     /// Begins to record for the run; `alerts` are those that it has raised so far. It ends before the invocation does.
     pub fn start(aws: &Aws, run: Run, alerts: AlertCounts, invocation: &Invocation) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let recorded = Recorded { alerts, ..Recorded::default() };
-        let (aws, waiting, untold, told) = (aws.clone(), Vec::new(), Vec::new(), Vec::new());
-        let (flush_until, until) = (invocation.record_until(), invocation.report_until());
-        let worker = Worker { aws, run, flush_until, until, waiting, untold, told, recorded };
-        Self { records: sender, worker: tokio::spawn(worker.work(receiver)) }
+        let worker = Worker {
+            aws: aws.clone(),
+            run,
+            flush_until: invocation.record_until(),
+            until: invocation.report_until(),
+            waiting: Vec::new(),
+            untold: Vec::new(),
+            told: Vec::new(),
+            told_of_callers: BTreeSet::new(),
+            recorded: Recorded { alerts, ..Recorded::default() },
+        };
+        Self { seen: sender, worker: tokio::spawn(worker.work(receiver)) }
     }
 
     pub fn record(&self, record: AccountRecord) {
+        self.send(Seen::Account(Box::new(record)));
+    }
+
+    /// Root activity, with the record of the look at the account if it was looked at for this.
+    pub fn record_activity(&self, sighting: Sighting, record: Option<AccountRecord>) {
+        self.send(Seen::Activity { sighting: Box::new(sighting), record: record.map(Box::new) });
+    }
+
+    fn send(&self, seen: Seen) {
         // The worker ends only after this sender is gone, or by a panic that `finish` reports.
-        let _ = self.records.send(record);
+        let _ = self.seen.send(seen);
     }
 
     /// Returns once all is remembered and told, or with the problem when the time is up.
     pub async fn finish(self) -> Recorded {
-        drop(self.records);
+        drop(self.seen);
         self.worker.await.unwrap_or_else(|panicked| {
             let problem =
                 Problem { recovery: Recovery::Retry, ..Problem::lasting("NotRecorded", panicked.to_string()) };
@@ -82,26 +100,36 @@ impl Recorder {
     }
 }
 
-/// Records wait to be remembered, the alerts that follow from them to be told, and those to be forgotten in the state.
+/// What is to be remembered of an account.
+#[derive(Debug)]
+enum Seen {
+    Account(Box<AccountRecord>),
+    Activity { sighting: Box<Sighting>, record: Option<Box<AccountRecord>> },
+}
+
+/// What was seen waits to be remembered, the alerts that follow from it to be told, and those to be forgotten in the
+/// state.
 struct Worker {
     aws: Aws,
     run: Run,
     /// When the store is given up, and what was deleted is told without it.
     flush_until: Instant,
     until: Instant,
-    waiting: Vec<AccountRecord>,
+    waiting: Vec<Seen>,
     untold: Vec<Alert>,
     told: Vec<Alert>,
+    /// Those of whose root sessions people have had a message in this run.
+    told_of_callers: BTreeSet<String>,
     recorded: Recorded,
 }
 
 impl Worker {
-    async fn work(mut self, mut records: mpsc::UnboundedReceiver<AccountRecord>) -> Recorded {
+    async fn work(mut self, mut seen: mpsc::UnboundedReceiver<Seen>) -> Recorded {
         let every = |period| interval_at(Instant::now() + period, period);
         let (mut sessions, mut patience) = (every(REMEMBER_SESSIONS_EVERY), every(WAIT_FOR_A_BATCH));
         loop {
             tokio::select! {
-                received = records.recv_many(&mut self.waiting, BATCH) => {
+                received = seen.recv_many(&mut self.waiting, BATCH) => {
                     if received == 0 {
                         break;
                     }
@@ -162,9 +190,9 @@ impl Worker {
         self.remember_sessions(least).await?;
         while self.waiting.len() >= least {
             let batch = self.waiting.get(..length_of_batch(&self.waiting)).unwrap_or_default();
-            let accounts: Vec<_> = batch.iter().map(|record| record.account_id.clone()).collect();
+            let accounts: Vec<_> = batch.iter().map(|seen| seen.account().clone()).collect();
             let after = |index: usize, previous: Option<&Posture>| match batch.get(index) {
-                Some(record) => Some(Posture::after(previous, record, &self.run)),
+                Some(seen) => Some(seen.posture(previous, &self.run)),
                 None => previous.cloned(),
             };
             let postures = self.update(&accounts, after).await?;
@@ -184,9 +212,15 @@ impl Worker {
     async fn tell(&mut self) -> Result<(), Failure> {
         let mut count = self.recorded.alerts;
         let mut counts = Vec::new();
+        let mut told_of_callers = self.told_of_callers.clone();
         let mut events = Vec::new();
         for Alert { detail_type, detail } in &self.untold {
-            let notify = count.raised - count.not_notified < MOST_NOTIFICATIONS;
+            let is_worth_it = match caller(detail) {
+                // Whoever looks at all accounts in the console opens a session in each.
+                Some(caller) => told_of_callers.insert(caller),
+                None => detail.activity.is_some() || count.raised - count.not_notified < MOST_NOTIFICATIONS,
+            };
+            let notify = detail.notify && is_worth_it;
             count.raised += 1;
             count.not_notified += u64::from(!notify);
             counts.push(count);
@@ -196,6 +230,7 @@ impl Worker {
         if let Some(count) = taken.checked_sub(1).and_then(|last| counts.get(last)) {
             self.recorded.alerts = *count;
         }
+        self.told_of_callers.extend(self.untold.iter().take(taken).filter_map(|alert| caller(&alert.detail)));
         self.told.extend(self.untold.drain(..taken));
         failure.map_or(Ok(()), Err)
     }
@@ -245,11 +280,10 @@ impl Worker {
     }
 
     /// The state cannot be written. What is still in the accounts the retry finds again, and tells then; what was deleted
-    /// it does not, so that is told now.
+    /// it does not, so that is told now. So is root activity: somebody may be at work.
     async fn tell_what_cannot_be_found_again(&mut self) {
-        let is_changed = |record: &&AccountRecord| !record.removed.is_empty() || !record.attempted.is_empty();
-        for record in self.waiting.iter().filter(is_changed) {
-            self.untold.extend(Posture::after(None, record, &self.run).unsent);
+        for seen in self.waiting.iter().filter(|seen| !seen.can_be_found_again()) {
+            self.untold.extend(seen.posture(None, &self.run).unsent);
         }
         if let Err(failure) = self.tell().await {
             error!(%failure, untold = self.untold.len(), "changes are told nowhere but in this log");
@@ -257,12 +291,45 @@ impl Worker {
     }
 }
 
+impl Seen {
+    fn account(&self) -> &AccountId {
+        match self {
+            Self::Account(record) => &record.account_id,
+            Self::Activity { sighting, .. } => &sighting.account,
+        }
+    }
+
+    fn posture(&self, previous: Option<&Posture>, run: &Run) -> Posture {
+        match self {
+            Self::Account(record) => Posture::after(previous, record, run),
+            Self::Activity { sighting, record } => {
+                Posture::after_activity(previous, sighting, record.as_deref(), run, OffsetDateTime::now_utc())
+            }
+        }
+    }
+
+    fn can_be_found_again(&self) -> bool {
+        match self {
+            Self::Account(record) => record.removed.is_empty() && record.attempted.is_empty(),
+            Self::Activity { .. } => false,
+        }
+    }
+}
+
+/// Who opened the root session that the alert is about, if it is about one.
+fn caller(detail: &AlertDetail) -> Option<String> {
+    let ActivityDetail { kind, signs } = detail.activity.as_ref()?;
+    let sign = signs.first().filter(|_| *kind == Triage::ForeignSession)?;
+    let principal = sign.principal.as_deref().unwrap_or_default();
+    Some(format!("{principal} {}", sign.task.map_or("", TaskPolicy::name)))
+}
+
 fn out_of_time() -> Failure {
     Failure::observed(Cause::OutOfTime, "recording", "the invocation ends")
 }
 
 /// As many records as one batch takes, no account twice.
-fn length_of_batch(records: &[AccountRecord]) -> usize {
+fn length_of_batch(waiting: &[Seen]) -> usize {
     let mut accounts = BTreeSet::new();
-    records.iter().take(BATCH).take_while(|record| accounts.insert(&record.account_id)).count()
+    waiting.iter().take(BATCH).take_while(|seen| accounts.insert(seen.account())).count()
 }

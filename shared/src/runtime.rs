@@ -16,6 +16,7 @@ use crate::aws::Aws;
 use crate::aws::queue::Rejection;
 use crate::config::Settings;
 use crate::domain::failure::{Failure, Recovery};
+use crate::domain::record::{AccountRecord, Verdict};
 use crate::telemetry;
 
 /// What every handler is given.
@@ -156,6 +157,36 @@ impl Function {
     }
 }
 
+impl Disposition {
+    /// What becomes of a message that led to a look at an account.
+    pub fn after(record: &AccountRecord, message: &SqsMessage) -> Self {
+        match (record.verdict, &record.failure) {
+            (Verdict::Failed | Verdict::Unknown, Some(failure)) => {
+                let problem = Problem::after("AccountNotExamined", failure);
+                let named = format!("account {}: {}", record.account_id, problem.message);
+                Problem { message: named, ..problem }.disposition(message)
+            }
+            (Verdict::Failed | Verdict::Unknown, None) => Self::Retry { after: wait_after(receive_count(message)) },
+            (Verdict::Clean | Verdict::Stripped | Verdict::CredentialsPresent | Verdict::NotCovered, _) => {
+                Self::Acknowledge
+            }
+        }
+    }
+
+    /// The same, unless what was seen is not remembered or not told: then the message comes again, and so does what it
+    /// leads to.
+    #[must_use]
+    pub fn once_recorded(self, problem: Option<&Problem>, message: &SqsMessage) -> Self {
+        match (self, problem) {
+            (Self::Acknowledge, Some(problem)) => problem.clone().disposition(message),
+            (Self::SetAside(_), Some(problem)) if problem.recovery != Recovery::Person => {
+                problem.clone().disposition(message)
+            }
+            (disposition, _) => disposition,
+        }
+    }
+}
+
 impl fmt::Display for FunctionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.error_type, self.message)
@@ -203,6 +234,16 @@ impl From<FunctionError> for Diagnostic {
 pub fn answer(answer: &impl Serialize) -> Result<Value, FunctionError> {
     serde_json::to_value(answer)
         .map_err(|error| FunctionError { error_type: "UnwritableResponse", message: error.to_string() })
+}
+
+/// The messages of an invocation by a queue, for a function that nothing else invokes.
+pub fn messages_of_queue(payload: &Value) -> Result<Vec<SqsMessage>, FunctionError> {
+    messages(payload).unwrap_or_else(|| {
+        Err(FunctionError {
+            error_type: "MalformedEvent",
+            message: "no `Records` in the event: this function is invoked by its queue".to_owned(),
+        })
+    })
 }
 
 /// The messages of an event source mapping, or nothing if the payload is not from a queue.

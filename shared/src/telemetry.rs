@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::domain::record::{AccountRecord, AuditReport};
+use crate::domain::root_activity::{Sign, Triage};
 
 /// Starts logging as the function's logging configuration says: format and level come from Lambda.
 pub fn init() {
@@ -20,6 +21,12 @@ pub fn init() {
 /// Writes the line of one account.
 pub fn account_record(run: &str, record: &AccountRecord) {
     write_line("AccountRecord", json!({ "run": run }), record);
+}
+
+/// Writes the line of a sign of root activity.
+pub fn root_activity(run: &str, sign: &Sign, triage: Triage) {
+    let context = json!({ "run": run, "accountId": sign.account, "triage": triage });
+    write_line("RootActivity", context, &sign.observed);
 }
 
 /// Writes the line of an audit, without its accounts, which have lines of their own: a line of CloudWatch Logs holds

@@ -9,7 +9,7 @@
 //!
 //! What it must not do: overwrite what it has not read. A posture is written only over the version that it follows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
@@ -22,7 +22,7 @@ use super::Aws;
 use super::api_failure::{failed, unreadable};
 use crate::domain::audit_history::CompleteAudit;
 use crate::domain::failure::{Cause, Failure};
-use crate::domain::id::AccountId;
+use crate::domain::id::{AccessKeyId, AccountId};
 use crate::domain::posture::Posture;
 use crate::domain::record::OpenedSession;
 use crate::domain::recovery_window::{RecoveryWindow, RecoveryWindows};
@@ -107,7 +107,7 @@ impl Aws {
     pub async fn write_sessions(&self, sessions: &[RememberedSession]) -> Result<(), Failure> {
         let mut puts = Vec::new();
         for session in sessions {
-            let mut item = item(&format!("session#{}", session.session.access_key_id), "session", session)?;
+            let mut item = item(&session_key(&session.session.access_key_id), "session", session)?;
             let expires = (session.session.opened + SESSIONS_ARE_KEPT).unix_timestamp();
             item.insert("expiresAt".to_owned(), number(expires.unsigned_abs()));
             puts.push(self.put(item));
@@ -120,6 +120,15 @@ impl Aws {
             }
         }
         Ok(())
+    }
+
+    /// Which of the keys, at most `BATCH` of them, are of root sessions that we opened.
+    pub async fn own_sessions(&self, keys: &BTreeSet<AccessKeyId>) -> Result<BTreeSet<AccessKeyId>, Failure> {
+        let keys = keys.iter().map(|id| key(&session_key(id), "session")).collect();
+        let items = self.read_items(keys).await?;
+        // That there is one is enough, whatever it says.
+        let ids = items.iter().map(|item| text(item, "pk")?.strip_prefix("session#")?.parse().ok());
+        ids.collect::<Option<_>>().ok_or_else(|| unreadable(READ, "an item that nobody asked for"))
     }
 
     /// The recovery windows that nobody has closed.
@@ -230,6 +239,10 @@ fn is_overtaken(error: &TransactWriteItemsError) -> bool {
 
 fn posture_key(account: &AccountId) -> String {
     format!("account#{account}")
+}
+
+fn session_key(id: &AccessKeyId) -> String {
+    format!("session#{id}")
 }
 
 fn key(pk: &str, sk: &str) -> Item {

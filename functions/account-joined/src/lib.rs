@@ -12,7 +12,6 @@ use serde_json::Value;
 use shared::aws::queue::Rejection;
 use shared::domain::account::AccountState;
 use shared::domain::alert::AlertCounts;
-use shared::domain::failure::{Failure, Recovery};
 use shared::domain::id::AccountId;
 use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, Totals, Verdict};
@@ -32,12 +31,7 @@ use tracing::{info, warn};
 const LAST_START: Duration = Duration::from_secs(30);
 
 pub async fn handle(function: Function, invocation: Invocation) -> Result<Value, FunctionError> {
-    let messages = runtime::messages(&invocation.payload).unwrap_or_else(|| {
-        Err(FunctionError {
-            error_type: "MalformedEvent",
-            message: "no `Records` in the event: this function is invoked by its queue".to_owned(),
-        })
-    })?;
+    let messages = runtime::messages_of_queue(&invocation.payload)?;
     let mut batch = Batch::begin(&function, &invocation);
     let mut decisions = Vec::new();
     for message in &messages {
@@ -46,14 +40,7 @@ pub async fn handle(function: Function, invocation: Invocation) -> Result<Value,
     let problem = batch.end().await;
     let mut response = SqsBatchResponse::default();
     for (message, decision) in messages.iter().zip(decisions) {
-        let disposition = match (decision, &problem) {
-            // What was seen is not remembered, or not told: the message comes again, and so does what it leads to.
-            (Disposition::Acknowledge, Some(problem)) => problem.clone().disposition(message),
-            (Disposition::SetAside(_), Some(problem)) if problem.recovery != Recovery::Person => {
-                problem.clone().disposition(message)
-            }
-            (disposition, _) => disposition,
-        };
+        let disposition = decision.once_recorded(problem.as_ref(), message);
         function.dispose(message, disposition, &mut response).await;
     }
     runtime::answer(&response)
@@ -146,17 +133,7 @@ impl<'a> Batch<'a> {
     fn conclude(&mut self, record: AccountRecord, message: &SqsMessage) -> Disposition {
         telemetry::account_record(&self.invocation.request_id, &record);
         self.done.add(&record);
-        let disposition = match (record.verdict, &record.failure) {
-            (Verdict::Failed | Verdict::Unknown, Some(failure)) => {
-                not_examined(&record.account_id, failure).disposition(message)
-            }
-            (Verdict::Failed | Verdict::Unknown, None) => {
-                Disposition::Retry { after: runtime::wait_after(runtime::receive_count(message)) }
-            }
-            (Verdict::Clean | Verdict::Stripped | Verdict::CredentialsPresent | Verdict::NotCovered, _) => {
-                Disposition::Acknowledge
-            }
-        };
+        let disposition = Disposition::after(&record, message);
         // An account that is not ready yet is no news for anyone, unless something was done to it.
         let comes_again = matches!(disposition, Disposition::Retry { .. });
         if !comes_again || record.verdict != Verdict::Unknown || !record.attempted.is_empty() {
@@ -164,9 +141,4 @@ impl<'a> Batch<'a> {
         }
         disposition
     }
-}
-
-fn not_examined(account: &AccountId, failure: &Failure) -> Problem {
-    let problem = Problem::after("AccountNotExamined", failure);
-    Problem { message: format!("account {account}: {}", problem.message), ..problem }
 }

@@ -152,7 +152,10 @@ impl Settings {
             Some(Self {
                 mode: mode?,
                 scope: Scope { management_account: management_account?, exempt_accounts, organizational_units },
-                hold_back: HoldBack { keys_used_within: Duration::from_hours(days? * 24) },
+                hold_back: HoldBack {
+                    keys_used_within: Duration::from_hours(days? * 24),
+                    keys_older_than: Duration::ZERO,
+                },
                 queue: queue?,
                 dead_letter_queue: dead_letter_queue?,
                 stores: Stores { state_table: state_table?, evidence_bucket: evidence_bucket?, event_bus: event_bus? },

@@ -15,13 +15,13 @@ use tracing::{error, warn};
 use crate::aws::Aws;
 use crate::aws::alerts::{OutgoingEvent, Sent};
 use crate::aws::state::{BATCH, Written};
-use crate::domain::alert::{ActivityDetail, Alert, AlertCounts, AlertDetail};
+use crate::domain::alert::{Alert, AlertCounts};
 use crate::domain::failure::{Cause, Failure, Recovery};
 use crate::domain::id::AccountId;
+use crate::domain::notification::Notifier;
 use crate::domain::posture::{Posture, Run};
 use crate::domain::record::AccountRecord;
-use crate::domain::root_activity::{Sighting, Triage};
-use crate::domain::task::TaskPolicy;
+use crate::domain::root_activity::Sighting;
 use crate::runtime::{Invocation, Problem};
 
 /// Root sessions are remembered that soon after they were opened, since the log shows them within minutes.
@@ -29,9 +29,6 @@ const REMEMBER_SESSIONS_EVERY: Duration = Duration::from_secs(10);
 
 /// So long records wait until they fill a batch.
 const WAIT_FOR_A_BATCH: Duration = Duration::from_mins(1);
-
-/// More changes than that in one run have no message of their own: the message about the audit counts them.
-const MOST_NOTIFICATIONS: u64 = 20;
 
 /// How often what failed in the end is tried again, for the failures that the SDK does not try again.
 const LAST_TRIES: usize = 2;
@@ -69,7 +66,7 @@ impl Recorder {
             waiting: Vec::new(),
             untold: Vec::new(),
             told: Vec::new(),
-            told_of_callers: BTreeSet::new(),
+            notifier: Notifier::new(alerts),
             recorded: Recorded { alerts, ..Recorded::default() },
         };
         Self { seen: sender, worker: tokio::spawn(worker.work(receiver)) }
@@ -118,8 +115,7 @@ struct Worker {
     waiting: Vec<Seen>,
     untold: Vec<Alert>,
     told: Vec<Alert>,
-    /// Those of whose root sessions people have had a message in this run.
-    told_of_callers: BTreeSet<String>,
+    notifier: Notifier,
     recorded: Recorded,
 }
 
@@ -208,30 +204,16 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends what is untold, the first alerts of a run as messages of their own.
+    /// Sends what is untold, not all of it as messages of their own.
     async fn tell(&mut self) -> Result<(), Failure> {
-        let mut count = self.recorded.alerts;
-        let mut counts = Vec::new();
-        let mut told_of_callers = self.told_of_callers.clone();
-        let mut events = Vec::new();
-        for Alert { detail_type, detail } in &self.untold {
-            let is_worth_it = match caller(detail) {
-                // Whoever looks at all accounts in the console opens a session in each.
-                Some(caller) => told_of_callers.insert(caller),
-                None => detail.activity.is_some() || count.raised - count.not_notified < MOST_NOTIFICATIONS,
-            };
-            let notify = detail.notify && is_worth_it;
-            count.raised += 1;
-            count.not_notified += u64::from(!notify);
-            counts.push(count);
-            events.push(OutgoingEvent::new(*detail_type, &AlertDetail { notify, ..detail.clone() })?);
-        }
-        let Sent { taken, failure } = self.aws.put_events(&events).await;
-        if let Some(count) = taken.checked_sub(1).and_then(|last| counts.get(last)) {
-            self.recorded.alerts = *count;
-        }
-        self.told_of_callers.extend(self.untold.iter().take(taken).filter_map(|alert| caller(&alert.detail)));
-        self.told.extend(self.untold.drain(..taken));
+        let details = self.notifier.clone().notify(&self.untold);
+        let untold = self.untold.iter().zip(&details);
+        let events = untold.map(|(alert, detail)| OutgoingEvent::new(alert.detail_type, detail));
+        let Sent { taken, failure } = self.aws.put_events(&events.collect::<Result<Vec<_>, _>>()?).await;
+        let told: Vec<_> = self.untold.drain(..taken).collect();
+        self.notifier.notify(&told);
+        self.recorded.alerts = self.notifier.counts();
+        self.told.extend(told);
         failure.map_or(Ok(()), Err)
     }
 
@@ -314,14 +296,6 @@ impl Seen {
             Self::Activity { .. } => false,
         }
     }
-}
-
-/// Who opened the root session that the alert is about, if it is about one.
-fn caller(detail: &AlertDetail) -> Option<String> {
-    let ActivityDetail { kind, signs } = detail.activity.as_ref()?;
-    let sign = signs.first().filter(|_| *kind == Triage::ForeignSession)?;
-    let principal = sign.principal.as_deref().unwrap_or_default();
-    Some(format!("{principal} {}", sign.task.map_or("", TaskPolicy::name)))
 }
 
 fn out_of_time() -> Failure {

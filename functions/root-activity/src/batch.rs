@@ -9,6 +9,7 @@ use shared::domain::account::Account;
 use shared::domain::alert::AlertCounts;
 use shared::domain::failure::{Cause, Failure};
 use shared::domain::id::{AccessKeyId, AccountId};
+use shared::domain::plan::HoldBack;
 use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, Totals};
 use shared::domain::root_activity::{Facts, SESSIONS_ARE_KNOWN_AFTER, Sighting, Sign, Standing, Triage, triage};
@@ -26,6 +27,9 @@ use tracing::{debug, info, warn};
 
 /// No account is begun in this last part of an invocation: examining one takes seconds.
 const LAST_START: Duration = Duration::from_secs(30);
+
+/// Nothing depends yet on an access key that is younger: it is deleted even if it is used. Who signs in as root makes one.
+const ESTABLISHED: Duration = Duration::from_hours(24);
 
 pub(crate) struct Batch<'a> {
     function: &'a Function,
@@ -219,7 +223,7 @@ impl<'a> Batch<'a> {
                     aws,
                     scope: &settings.scope,
                     windows,
-                    hold_back: settings.hold_back,
+                    hold_back: HoldBack { keys_older_than: ESTABLISHED, ..settings.hold_back },
                     mode: settings.mode,
                     until: self.invocation.work_until(),
                 };

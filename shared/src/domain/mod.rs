@@ -10,6 +10,7 @@ pub mod comparison;
 pub mod credentials;
 pub mod failure;
 pub mod id;
+pub mod notification;
 pub mod plan;
 pub mod posture;
 pub mod record;

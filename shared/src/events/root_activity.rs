@@ -53,6 +53,9 @@ pub fn parse(body: &str, sent: OffsetDateTime) -> Result<RootEvent, MalformedEve
 const PUTS_CREDENTIALS_BACK: [&str; 4] =
     ["CreateAccessKey", "CreateLoginProfile", "EnableMFADevice", "UploadSigningCertificate"];
 
+/// Of what is only shown.
+const LONGEST_TEXT: usize = 300;
+
 struct Reader<'a> {
     event: &'a EventBridgeEvent<Value>,
     detail: &'a Value,
@@ -88,7 +91,7 @@ impl Reader<'_> {
             source_ip_address: of_call("remoteIpDetails/ipAddressV4")
                 .or_else(|| of_call("remoteIpDetails/ipAddressV6")),
             location: Some(places.join(", ")).filter(|places| !places.is_empty()),
-            user_agent: of_call("userAgent"),
+            user_agent: of_call("userAgent").map(|text| text.chars().take(LONGEST_TEXT).collect()),
             access_key_id: self.access_key_id("/resource/accessKeyDetails/accessKeyId"),
             count: self.detail.pointer("/service/count").and_then(Value::as_u64),
             ..self.observed("/id")
@@ -157,7 +160,8 @@ impl Reader<'_> {
 
     /// What events of CloudTrail have at the same places.
     fn observed(&self, id: &str) -> Observed {
-        let text = |pointer: &str| self.text(pointer).map(str::to_owned);
+        // A client says of itself what it likes, at any length.
+        let text = |pointer: &str| self.text(pointer).map(|text| text.chars().take(LONGEST_TEXT).collect::<String>());
         Observed {
             event_id: text(id).or_else(|| self.event.id.clone()).unwrap_or_default(),
             event_name: text("/eventName").unwrap_or_default(),

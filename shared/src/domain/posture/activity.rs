@@ -12,6 +12,9 @@ use crate::domain::root_activity::{Sighting, Sign, Triage};
 /// More keys of what people know are not remembered: those that are forgotten first would have been soon.
 const MOST_KNOWN: usize = 100;
 
+/// More signs stand in the log alone: the alert is kept in an item, and sent in an event.
+const MOST_SIGNS: usize = 20;
+
 impl Posture {
     /// The posture once people must know of root activity. The record is that of the look at the account, if it was
     /// looked at for this.
@@ -107,7 +110,7 @@ impl Posture {
             severity: Some(sighting.severity()),
             activity: Some(ActivityDetail {
                 kind: sighting.triage,
-                signs: sighting.signs.iter().map(|sign| sign.observed.clone()).collect(),
+                signs: sighting.signs.iter().take(MOST_SIGNS).map(|sign| sign.observed.clone()).collect(),
             }),
         };
         Alert { detail_type: DetailType::RootActivity, detail }

@@ -75,7 +75,7 @@ impl Reader<'_> {
             }
             _ => return Ok(None),
         };
-        let of_call = |name: &str| self.text(&format!("/service/action/awsApiCallAction/{name}")).map(str::to_owned);
+        let of_call = |name: &str| self.shown(&format!("/service/action/awsApiCallAction/{name}"));
         let operation = of_call("api").map(|api| match of_call("serviceName") {
             Some(service) => format!("{api} of {service}"),
             None => api,
@@ -91,7 +91,7 @@ impl Reader<'_> {
             source_ip_address: of_call("remoteIpDetails/ipAddressV4")
                 .or_else(|| of_call("remoteIpDetails/ipAddressV6")),
             location: Some(places.join(", ")).filter(|places| !places.is_empty()),
-            user_agent: of_call("userAgent").map(|text| text.chars().take(LONGEST_TEXT).collect()),
+            user_agent: of_call("userAgent"),
             access_key_id: self.access_key_id("/resource/accessKeyDetails/accessKeyId"),
             count: self.detail.pointer("/service/count").and_then(Value::as_u64),
             ..self.observed("/id")
@@ -150,7 +150,7 @@ impl Reader<'_> {
         });
         let observed = Observed {
             outcome: Some(outcome),
-            principal: self.text("/userIdentity/arn").map(str::to_owned),
+            principal: self.shown("/userIdentity/arn"),
             task,
             access_key_id: self.access_key_id("/responseElements/credentials/accessKeyId"),
             ..self.observed("/eventID")
@@ -160,8 +160,7 @@ impl Reader<'_> {
 
     /// What events of CloudTrail have at the same places.
     fn observed(&self, id: &str) -> Observed {
-        // A client says of itself what it likes, at any length.
-        let text = |pointer: &str| self.text(pointer).map(|text| text.chars().take(LONGEST_TEXT).collect::<String>());
+        let text = |pointer: &str| self.shown(pointer);
         Observed {
             event_id: text(id).or_else(|| self.event.id.clone()).unwrap_or_default(),
             event_name: text("/eventName").unwrap_or_default(),
@@ -216,6 +215,11 @@ impl Reader<'_> {
 
     fn time(&self, pointer: &str) -> Option<OffsetDateTime> {
         OffsetDateTime::parse(self.text(pointer)?, &Rfc3339).ok()
+    }
+
+    /// What is only shown to people. A client says of itself what it likes, at any length.
+    fn shown(&self, pointer: &str) -> Option<String> {
+        Some(self.text(pointer)?.chars().take(LONGEST_TEXT).collect())
     }
 
     fn text(&self, pointer: &str) -> Option<&str> {

@@ -7,14 +7,18 @@ mod authorization;
 mod base64;
 mod call;
 mod caller;
+mod cloud_trail;
 mod dynamodb;
+mod emission;
 mod events;
 mod faults;
+mod guard_duty;
 mod iam;
 mod membership;
 mod organizations;
 mod rates;
 mod role;
+mod root_user;
 mod s3;
 mod server;
 mod service;
@@ -23,10 +27,12 @@ mod sts;
 mod task_policy;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wire;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,20 +45,25 @@ pub use caller::Credentials;
 pub use dynamodb::{KeyAttribute, KeyType, TableSettings};
 pub use events::PutEvent;
 pub use faults::{Fault, FaultKind, InvalidFault};
+pub use guard_duty::FindingFilter;
 pub use membership::NewAccount;
 pub use rates::RatePolicy;
 pub use role::{InvalidRoleArn, Role};
+pub use root_user::{NotPossible, Password, RootUser, SignIn};
 pub use s3::{BucketSettings, ObjectVersion, Versioning};
+pub use watch::{Access, AssumedRoot, Delivery, SessionFinding, Watch};
 
 use crate::api::{Answer, ApiError};
 use crate::clock::Clock;
-use crate::organization::{AccountId, Organization, Principal, RootCredentials};
+use crate::organization::{AccountId, Organization, OrganizationId, Principal, RootCredentials};
 use crate::queues::Queues;
 use authorization::Permission;
 use call::{Call, Sequence};
 use caller::Sessions;
 use dynamodb::Tables;
+use emission::Due;
 use faults::Faults;
+use guard_duty::GuardDuty;
 use membership::Creation;
 use rates::Rates;
 use s3::Buckets;
@@ -66,6 +77,12 @@ pub struct Aws {
     world: Arc<Mutex<World>>,
     clock: Clock,
     queues: Queues,
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Aws").finish_non_exhaustive()
+    }
 }
 
 /// Everything that a call can see or change. One lock guards it, so each call happens at once and the log has one order.
@@ -83,6 +100,9 @@ pub(crate) struct World {
     latency: Duration,
     listeners: Vec<mpsc::UnboundedSender<Value>>,
     put_listeners: Vec<mpsc::UnboundedSender<PutEvent>>,
+    watch: Option<Watch>,
+    guard_duty: GuardDuty,
+    due: Due,
     sequence: Sequence,
 }
 
@@ -107,6 +127,16 @@ impl Aws {
 
     pub fn management_account(&self) -> AccountId {
         self.lock().organization.management_account.clone()
+    }
+
+    pub fn organization_id(&self) -> OrganizationId {
+        self.lock().organization.id.clone()
+    }
+
+    /// The organization that the account is in, if it is in this one.
+    pub fn organization_id_of(&self, account: &AccountId) -> Option<String> {
+        let organization = &self.lock().organization;
+        organization.accounts.contains_key(account).then(|| organization.id.to_string())
     }
 
     /// The delegated administrator for IAM, if there is one.
@@ -143,7 +173,7 @@ impl Aws {
         self.lock().invite_account(account, self.clock.now())
     }
 
-    /// Every event that AWS emits from now on, as it comes to the management account's default bus in us-east-1.
+    /// Every event that AWS emits from now on, as it comes to the default bus of the account and Region that it names.
     pub fn events(&self) -> mpsc::UnboundedReceiver<Value> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.lock().listeners.push(sender);
@@ -195,7 +225,7 @@ impl Aws {
     }
 
     /// A new world behind the same server and clock: no calls, sessions, faults, messages, items or objects are left.
-    /// Latency, rates and whoever listens to events stay, and so do queues, tables and buckets.
+    /// Latency, rates, watch and whoever listens to events stay, and so do queues, tables, buckets and filters.
     pub fn reset(&self, organization: Organization) {
         let mut world = self.lock();
         let old = std::mem::replace(&mut *world, World::new(organization));
@@ -203,6 +233,8 @@ impl Aws {
         world.rates.policy = old.rates.policy;
         world.listeners = old.listeners;
         world.put_listeners = old.put_listeners;
+        world.watch = old.watch;
+        world.guard_duty = old.guard_duty.without_findings();
         (world.tables, world.buckets) = (old.tables, old.buckets);
         world.tables.clear();
         world.buckets.clear();
@@ -259,13 +291,14 @@ impl Aws {
         if !signature::is_valid(&request.head, &request.body, &caller::secret_of(&access_key_id)) {
             return Err(service.signature_mismatch());
         }
-        let host = request.header("host").unwrap_or_default().to_owned();
+        let header = |name: &str| request.header(name).unwrap_or_default().to_owned();
         Ok(Call {
             caller,
             service,
             operation,
             region,
-            host,
+            host: header("host"),
+            user_agent: header("user-agent"),
             input,
             at,
             staleness: 0,
@@ -297,6 +330,9 @@ impl Aws {
             (Some(Ok(_)), Some(FaultKind::DropAfter)) => Outcome::NoAnswer { done: true },
             (Some(answer), _) => Outcome::from(answer),
         };
+        if let Some(answer) = &answer {
+            world.log_call(&call, answer, request_id);
+        }
         world.calls.push(CallRecord {
             request_id: request_id.to_owned(),
             caller: call.caller.arn.clone(),
@@ -370,6 +406,9 @@ impl World {
             latency: Duration::ZERO,
             listeners: Vec::new(),
             put_listeners: Vec::new(),
+            watch: None,
+            guard_duty: GuardDuty::default(),
+            due: Due::default(),
             sequence: Sequence::default(),
         }
     }

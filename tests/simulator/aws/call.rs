@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) region: String,
     /// The `Host` header.
     pub(crate) host: String,
+    /// The `User-Agent` header.
+    pub(crate) user_agent: String,
     /// With AWS's member names.
     pub(crate) input: Value,
     pub(crate) at: OffsetDateTime,

@@ -4,6 +4,7 @@
 //! store of secrets.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use time::{Duration, OffsetDateTime};
 
@@ -50,7 +51,7 @@ pub(crate) enum Authority {
 struct Session {
     caller: Caller,
     token: String,
-    expires: OffsetDateTime,
+    lifetime: Range<OffsetDateTime>,
 }
 
 /// The temporary credentials that were issued.
@@ -80,10 +81,10 @@ impl Sessions {
         number: u64,
         account: AccountId,
         task: TaskPolicy,
-        expires: OffsetDateTime,
+        lifetime: Range<OffsetDateTime>,
     ) -> Credentials {
         let arn = account.root_arn();
-        self.open(number, arn.clone(), arn, account, Authority::RootSession(task), expires)
+        self.open(number, arn.clone(), arn, account, Authority::RootSession(task), lifetime)
     }
 
     pub(crate) fn open_role(
@@ -95,7 +96,8 @@ impl Sessions {
     ) -> Credentials {
         let arn = format!("arn:aws:sts::{}:assumed-role/{}/{session_name}", role.account(), role.name());
         let (principal_arn, account) = (role.arn().to_owned(), role.account().clone());
-        self.open(number, arn, principal_arn, account, Authority::Identity(role.into_policies()), now + ROLE_SESSION)
+        let authority = Authority::Identity(role.into_policies());
+        self.open(number, arn, principal_arn, account, authority, now..now + ROLE_SESSION)
     }
 
     fn open(
@@ -105,13 +107,18 @@ impl Sessions {
         principal_arn: String,
         account: AccountId,
         authority: Authority,
-        expires: OffsetDateTime,
+        lifetime: Range<OffsetDateTime>,
     ) -> Credentials {
         let access_key_id = format!("ASIA{number:09}EXAMPLE");
         let token = format!("SimulatedSessionToken{number:09}EXAMPLE");
         let caller = Caller { access_key_id: access_key_id.clone(), arn, principal_arn, account, authority };
-        self.0.insert(access_key_id.clone(), Session { caller, token: token.clone(), expires });
+        self.0.insert(access_key_id.clone(), Session { caller, token: token.clone(), lifetime });
         Credentials { session_token: Some(token), ..Credentials::long_term(access_key_id) }
+    }
+
+    /// When the session with this key id was opened.
+    pub(crate) fn opened(&self, access_key_id: &str) -> Option<OffsetDateTime> {
+        self.0.get(access_key_id).map(|session| session.lifetime.start)
     }
 
     /// The caller behind a key id. `token` is the session token that came with the call.
@@ -127,7 +134,7 @@ impl Sessions {
             if token != Some(session.token.as_str()) {
                 return Err(service.invalid_token());
             }
-            if session.expires <= now {
+            if session.lifetime.end <= now {
                 return Err(service.expired_token());
             }
             return Ok(session.caller.clone());

@@ -271,7 +271,7 @@ impl World {
         earlier.or_else(now).cloned().unwrap_or_default()
     }
 
-    fn change_root_credentials(
+    pub(super) fn change_root_credentials(
         &mut self,
         account: &AccountId,
         change: impl FnOnce(&mut RootCredentials) -> Result<(), ApiError>,

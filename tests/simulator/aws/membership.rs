@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem};
 
 use super::World;
+use super::emission::{replace, seconds};
 use crate::organization::{Account, AccountId, AccountState, FULL_AWS_ACCESS, JoinedMethod, RootCredentials, UnitId};
 
 const CREATE_ACCOUNT_RESULT: &str =
@@ -117,7 +117,7 @@ impl World {
     fn event(&mut self, sample: &str, now: OffsetDateTime, change: impl FnOnce(&mut Value)) -> Value {
         let mut event: Value = serde_json::from_str(sample).unwrap_or_default();
         let management = json!(self.organization.management_account);
-        let instant = json!(now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default());
+        let instant = json!(seconds(now));
         replace(&mut event, "id", json!(self.sequence.next_uuid("event")));
         replace(&mut event, "account", management.clone());
         replace(&mut event, "time", instant.clone());
@@ -133,17 +133,6 @@ impl World {
             }
         }
         event
-    }
-
-    fn emit(&mut self, event: &Value) {
-        self.listeners.retain(|listener| listener.send(event.clone()).is_ok());
-    }
-}
-
-/// Sets a member that the sample has; never adds one.
-fn replace(object: &mut Value, member: &str, value: Value) {
-    if let Some(place) = object.get_mut(member) {
-        *place = value;
     }
 }
 

@@ -96,7 +96,7 @@ fn assume_root(world: &mut World, call: &Call) -> Answer {
     }
     let expires = call.at + request.duration;
     let number = world.sequence.next("session");
-    let credentials = world.sessions.open_root(number, request.target, request.task, expires);
+    let credentials = world.sessions.open_root(number, request.target, request.task, call.at..expires);
     Ok(json!({
         "Credentials": {
             "AccessKeyId": credentials.access_key_id,

@@ -76,7 +76,7 @@ async fn every_announcement_leads_to_the_account() {
         "controltower-create-managed-account-succeeded",
     ] {
         let stage = Stage::enforcing().await;
-        stage.deployment.put_event(Bus::Management, &announcing(event, SHOP));
+        stage.deployment.put_event(Bus::Default, &announcing(event, SHOP));
         stage.deployment.settle().await.unwrap();
         assert_eq!(stage.verdicts(ACCOUNT_JOINED)[SHOP], Verdict::Stripped, "{event}");
         stage.check_promises(&organization());
@@ -93,7 +93,7 @@ async fn an_account_that_is_announced_several_times_is_stripped_once() {
         "controltower-create-managed-account-succeeded",
         "organizations-account-joined-created",
     ] {
-        stage.deployment.put_event(Bus::Management, &announcing(event, SHOP));
+        stage.deployment.put_event(Bus::Default, &announcing(event, SHOP));
     }
     stage.deployment.settle().await.unwrap();
     assert!(stage.root_of(SHOP).is_empty());
@@ -154,7 +154,7 @@ async fn an_account_that_is_not_active_yet_is_waited_for() {
 #[tokio::test]
 async fn what_only_a_person_can_mend_is_set_aside_with_its_remedy() {
     let stage = Stage::enforcing().await;
-    stage.deployment.put_event(Bus::Management, &announcing("organizations-account-joined-invited", ACQUIRED));
+    stage.deployment.put_event(Bus::Default, &announcing("organizations-account-joined-invited", ACQUIRED));
     stage.deployment.settle().await.unwrap();
     let reasons = reasons(&stage);
     assert_eq!(reasons.len(), 1);
@@ -169,7 +169,7 @@ async fn what_is_not_covered_is_left_alone() {
     stage.aws.with_organization(|organization| {
         organization.accounts.get_mut(&id(EXEMPT)).unwrap().root = password();
     });
-    stage.deployment.put_event(Bus::Management, &announcing("organizations-account-joined-invited", EXEMPT));
+    stage.deployment.put_event(Bus::Default, &announcing("organizations-account-joined-invited", EXEMPT));
     stage.deployment.settle().await.unwrap();
     assert_eq!(stage.verdicts(ACCOUNT_JOINED)[EXEMPT], Verdict::NotCovered);
     assert!(stage.sessions().is_empty());
@@ -182,7 +182,7 @@ async fn an_event_of_another_account_is_refused() {
     let stage = Stage::enforcing().await;
     let mut forged = announcing("organizations-account-joined-invited", SHOP);
     forged["account"] = json!(ACQUIRED);
-    assert!(stage.deployment.put_event(Bus::Audit, &forged).is_empty(), "matched by a rule");
+    assert!(stage.deployment.put_event(Bus::Unroot, &forged).is_empty(), "matched by a rule");
     stage.deployment.send(ACCOUNT_JOINED, &forged.to_string()).unwrap();
     stage.deployment.settle().await.unwrap();
     assert!(stage.sessions().is_empty());
@@ -228,7 +228,7 @@ async fn an_unrelated_event_is_ignored_loudly() {
     for event in ["guardduty-root-credential-usage", "organizations-close-account-result"] {
         stage.deployment.send(ACCOUNT_JOINED, &sample(event).to_string()).unwrap();
     }
-    stage.deployment.put_event(Bus::Management, &sample("organizations-create-account-result-failed"));
+    stage.deployment.put_event(Bus::Default, &sample("organizations-create-account-result-failed"));
     stage.deployment.settle().await.unwrap();
     let log = stage.output();
     assert!(log.contains("ignored: not an event of a new account"), "{log}");
@@ -241,7 +241,7 @@ async fn an_unrelated_event_is_ignored_loudly() {
 async fn an_account_that_is_in_no_organization_is_given_up_after_waiting() {
     let stage = Stage::enforcing().await;
     let event = announcing("organizations-account-joined-invited", "000000000001");
-    stage.deployment.put_event(Bus::Management, &event);
+    stage.deployment.put_event(Bus::Default, &event);
     stage.deployment.settle().await.unwrap();
     assert_eq!(stage.verdicts(ACCOUNT_JOINED)["000000000001"], Verdict::Unknown);
     assert_eq!(stage.deployment.dead_letters(ACCOUNT_JOINED).unwrap().len(), 1);

@@ -137,7 +137,7 @@ async fn hands_off() {
             let path = format!("{}/fixtures/events/{event}.json", env!("CARGO_MANIFEST_DIR"));
             let event = std::fs::read_to_string(path).unwrap();
             let event = event.replace("444455556666", account).replace("555566667777", account);
-            stage.deployment.put_event(Bus::Management, &serde_json::from_str(&event).unwrap());
+            stage.deployment.put_event(Bus::Default, &serde_json::from_str(&event).unwrap());
         }
     }
     stage.deployment.settle().await.unwrap();
@@ -168,7 +168,7 @@ async fn events_are_hints() {
     for account in [SHOP, ACQUIRED] {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/events/organizations-account-joined-invited.json");
         let event = std::fs::read_to_string(path).unwrap().replace("555566667777", account);
-        stage.deployment.put_event(Bus::Management, &serde_json::from_str(&event).unwrap());
+        stage.deployment.put_event(Bus::Default, &serde_json::from_str(&event).unwrap());
     }
     stage.deployment.settle().await.unwrap();
     assert_eq!(stage.verdicts(ACCOUNT_JOINED)[SHOP], Verdict::NotCovered);

@@ -1,45 +1,34 @@
-//! Unroot deployed in the simulated AWS: both templates, the real function binaries, and everything between them.
+//! Unroot deployed in the simulated AWS: all templates, the real function binaries, and everything between them.
 //!
-//! What is deployed is read from `template.yaml` and `organization/management-account.yaml`, never repeated here, so the
-//! templates are tested too. A resource or property that it does not know fails the deployment.
+//! What is deployed is read from `template.yaml` and `organization/`, never repeated here, so the templates are tested
+//! too. A resource or property that it does not know fails the deployment.
 
 mod event_source;
 mod resources;
 mod roles;
+mod settling;
+mod stacks;
 mod stores;
 mod traces;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::JoinSet;
 
 use crate::aws::{Aws, Credentials, PutEvent};
 use crate::binaries::Binaries;
-use crate::event_buses::{Delivery, EventBuses};
+use crate::event_buses::Delivery;
 use crate::lambda::{Function, FunctionError, FunctionSettings, Program};
 use crate::queues::Queues;
-use crate::template::{Resolved, Resource, Stack, Template};
-use event_source::{Batch, EventSource};
+use crate::template::{Resolved, Resource};
+use event_source::EventSource;
 use resources::Schedule;
-use roles::Roles;
-
-const TEMPLATE: &str = include_str!("../../template.yaml");
-const MANAGEMENT_ACCOUNT_TEMPLATE: &str = include_str!("../../organization/management-account.yaml");
-
-/// Where the management account forwards events from: us-east-1 has those of Organizations, the other Region is the home
-/// of Control Tower.
-const MANAGEMENT_REGIONS: [&str; 2] = ["us-east-1", "eu-west-1"];
-
-/// The most simulated time that passes while a deployment settles.
-const LONGEST_SETTLING: Duration = Duration::from_hours(24);
-
-/// More invocations than that while settling are an endless loop.
-const MOST_INVOCATIONS: usize = 10_000;
+use stacks::Stacks;
 
 /// How a deployment is made.
 #[derive(Clone, Debug)]
@@ -52,24 +41,28 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Variables for all functions, besides and in place of those of the template.
     pub environment: BTreeMap<String, String>,
+    /// The parameters of organization/audit-account-regions.yaml by name. `EventBusArn` is known.
+    pub regional_parameters: BTreeMap<String, String>,
     /// Timeouts in place of those of the template, by the name of the function's binary.
     pub timeouts: BTreeMap<String, Duration>,
+    /// What is started in place of the binary of this name.
+    pub programs: BTreeMap<String, PathBuf>,
 }
 
 /// A bus on which a test can put an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bus {
-    /// The default bus of the management account, in the Region that the event names.
-    Management,
-    /// The bus in the audit account, past the rule that forwards and past the policy of the bus.
-    Audit,
+    /// The default bus of the account and the Region that the event names.
+    Default,
+    /// Unroot's own bus in the audit account, past the rules that forward and past the policy of the bus.
+    Unroot,
 }
 
 /// A deployed Unroot. Functions are called by the names of their binaries.
 #[derive(Debug)]
 pub struct Deployment {
+    aws: Aws,
     queues: Queues,
-    clock: crate::clock::Clock,
     stacks: Stacks,
     schedules: Vec<Schedule>,
     functions: BTreeMap<String, Deployed>,
@@ -84,17 +77,6 @@ pub struct Deployment {
 struct Put {
     arriving: UnboundedReceiver<PutEvent>,
     events: Vec<Value>,
-}
-
-/// Both templates as they were deployed.
-#[derive(Debug)]
-struct Stacks {
-    stack: Stack,
-    unroot: Resolved,
-    roles: Roles,
-    buses: EventBuses,
-    management_account: String,
-    audit_bus_arn: String,
 }
 
 /// A function and the queue that invokes it.
@@ -114,7 +96,9 @@ impl Options {
             region: "eu-central-1".to_owned(),
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
+            regional_parameters: BTreeMap::new(),
             timeouts: BTreeMap::new(),
+            programs: BTreeMap::new(),
         }
     }
 
@@ -129,6 +113,20 @@ impl Options {
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Sets a parameter of organization/audit-account-regions.yaml.
+    #[must_use]
+    pub fn with_regional_parameter(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.regional_parameters.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Starts another program for a function, such as one from `Binaries::example`.
+    #[must_use]
+    pub fn with_program(mut self, function: &str, path: impl Into<PathBuf>) -> Self {
+        self.programs.insert(function.to_owned(), path.into());
         self
     }
 
@@ -148,13 +146,17 @@ impl Deployment {
     /// the function's.
     pub async fn deploy(aws: &Aws, options: &Options) -> Result<Self> {
         let binaries = Binaries::build().await?;
-        Self::create(aws, options, |binary| Ok(Program { path: binaries.path(binary)?, arguments: Vec::new() }))
+        let path = |binary: &str| options.programs.get(binary).cloned().map_or_else(|| binaries.path(binary), Ok);
+        Self::create(aws, options, |binary| Ok(Program { path: path(binary)?, arguments: Vec::new() }))
     }
 
     /// `program` says what to start for a binary.
     fn create(aws: &Aws, options: &Options, program: impl Fn(&str) -> Result<Program>) -> Result<Self> {
         let stacks = Stacks::create(aws, options)?;
         let Stacks { stack, unroot, roles, .. } = &stacks;
+        if let Some(name) = options.programs.keys().find(|name| !has_function(unroot, name)) {
+            bail!("template.yaml has no function `{name}`");
+        }
         let mut functions = BTreeMap::new();
         for resource in unroot.of_kind("AWS::Serverless::Function") {
             let deployed = Deployed::new(aws, &program, options, &stacks, resource);
@@ -162,8 +164,8 @@ impl Deployment {
             functions.insert(binary, deployed);
         }
         Ok(Self {
+            aws: aws.clone(),
             queues: aws.queues().clone(),
-            clock: aws.clock().clone(),
             schedules: resources::schedules(unroot, stack, roles)?,
             functions,
             events: tokio::sync::Mutex::new(aws.events()),
@@ -196,79 +198,9 @@ impl Deployment {
 
     /// Puts an event on a bus and returns the deliveries that follow; none if no rule matches.
     pub fn put_event(&self, bus: Bus, event: &Value) -> Vec<Delivery> {
-        let deliveries = self.stacks.put_event(&self.queues, bus, event);
+        let deliveries = self.stacks.put_event(bus, event);
         lock(&self.deliveries).extend(deliveries.iter().cloned());
         deliveries
-    }
-
-    /// Routes the events that were put since the last time.
-    fn route_put_events(&self) {
-        let mut put = lock(&self.put);
-        while let Ok(PutEvent { bus_arn, event }) = put.arriving.try_recv() {
-            let deliveries = self.stacks.buses.put(&self.queues, &bus_arn, &event);
-            lock(&self.deliveries).extend(deliveries);
-            put.events.push(event);
-        }
-    }
-
-    /// Works until nothing is left to do: routes events, invokes functions with what is in their queues, and lets time
-    /// pass while messages only hide.
-    ///
-    /// Fails if there is still something to do after a simulated day.
-    pub async fn settle(&self) -> Result<()> {
-        let mut events = self.events.lock().await;
-        let mut waited = Duration::ZERO;
-        let mut invocations = 0;
-        let mut running = JoinSet::new();
-        let mut busy: BTreeMap<&str, usize> = BTreeMap::new();
-        loop {
-            while let Ok(event) = events.try_recv() {
-                self.put_event(Bus::Management, &event);
-            }
-            self.route_put_events();
-            for (name, deployed) in &self.functions {
-                let busy = busy.entry(name.as_str()).or_default();
-                while *busy < deployed.source.most_concurrent
-                    && let Some(batch) = deployed.source.receive(&self.queues)?
-                {
-                    *busy += 1;
-                    invocations += 1;
-                    ensure!(invocations < MOST_INVOCATIONS, "`{name}` is invoked in an endless loop");
-                    running.spawn(invoke(name.clone(), deployed.function.clone(), batch));
-                }
-            }
-            if running.is_empty() {
-                let Some(wait) = self.until_next_message() else {
-                    return Ok(());
-                };
-                waited += wait;
-                ensure!(waited < LONGEST_SETTLING, "messages still hide in the queues after a day");
-                self.clock.advance(wait);
-                continue;
-            }
-            tokio::select! {
-                Some(finished) = running.join_next() => {
-                    let (name, batch, outcome) = finished?;
-                    let deployed = self.deployed(&name)?;
-                    deployed.source.acknowledge(&self.queues, &batch, &outcome)?;
-                    lock(&deployed.outcomes).push(outcome);
-                    if let Some(busy) = busy.get_mut(name.as_str()) {
-                        *busy -= 1;
-                    }
-                }
-                // Events and messages may have come meanwhile.
-                () = tokio::time::sleep(Duration::from_millis(10)) => {}
-            }
-        }
-    }
-
-    /// How long the message that returns next still hides, from a queue that invokes a function.
-    fn until_next_message(&self) -> Option<Duration> {
-        let now = self.clock.now();
-        let sources = self.functions.values().map(|deployed| &deployed.source.queue_arn);
-        let messages = sources.flat_map(|arn| self.queues.messages(arn));
-        let wait = messages.map(|message| message.visible_at - now).min()?;
-        Some(Duration::try_from(wait).unwrap_or_default())
     }
 
     /// Starts over with the same deployment, for an organization that was reset: cold functions, empty queues and logs.
@@ -277,7 +209,7 @@ impl Deployment {
         while events.try_recv().is_ok() {}
         self.route_put_events();
         lock(&self.put).events.clear();
-        self.stacks.buses.topics.clear();
+        self.stacks.reset();
         self.queues.clear();
         lock(&self.deliveries).clear();
         for deployed in self.functions.values() {
@@ -289,65 +221,6 @@ impl Deployment {
     fn deployed(&self, function: &str) -> Result<&Deployed> {
         self.functions.get(function).with_context(|| format!("template.yaml has no function `{function}`"))
     }
-}
-
-impl Stacks {
-    /// Creates everything but the functions and the schedules.
-    fn create(aws: &Aws, options: &Options) -> Result<Self> {
-        let management_account = aws.management_account().to_string();
-        let audit_account = aws.audit_account().context("the organization has no delegated administrator for IAM")?;
-        let mut parameters = options.parameters.clone();
-        parameters.entry("ManagementAccountId".to_owned()).or_insert_with(|| management_account.clone());
-        let stack = Stack {
-            name: "unroot".to_owned(),
-            account: audit_account.to_string(),
-            region: options.region.clone(),
-            parameters,
-        };
-        let unroot =
-            Template::parse(TEMPLATE).and_then(|template| template.resolve(&stack)).context("template.yaml")?;
-        let audit_bus_arn = unroot.outputs.get("EventBusArn").cloned();
-        let mut stacks = Self {
-            audit_bus_arn: audit_bus_arn.context("template.yaml has no output EventBusArn")?,
-            stack,
-            unroot,
-            roles: Roles::default(),
-            buses: EventBuses::default(),
-            management_account,
-        };
-        let Self { stack, unroot, roles, buses, .. } = &mut stacks;
-        resources::create(unroot, stack, aws, roles, buses).context("template.yaml")?;
-
-        let forwarding =
-            Template::parse(MANAGEMENT_ACCOUNT_TEMPLATE).context("organization/management-account.yaml")?;
-        for region in MANAGEMENT_REGIONS {
-            let stack = Stack {
-                name: "unroot".to_owned(),
-                account: stacks.management_account.clone(),
-                region: region.to_owned(),
-                parameters: BTreeMap::from([("EventBusArn".to_owned(), stacks.audit_bus_arn.clone())]),
-            };
-            forwarding
-                .resolve(&stack)
-                .and_then(|resolved| resources::create(&resolved, &stack, aws, &mut stacks.roles, &mut stacks.buses))
-                .context("organization/management-account.yaml")?;
-        }
-        Ok(stacks)
-    }
-
-    fn put_event(&self, queues: &Queues, bus: Bus, event: &Value) -> Vec<Delivery> {
-        let region = event.get("region").and_then(Value::as_str).unwrap_or_default();
-        let bus_arn = match bus {
-            Bus::Management => format!("arn:aws:events:{region}:{}:event-bus/default", self.management_account),
-            Bus::Audit => self.audit_bus_arn.clone(),
-        };
-        self.buses.put(queues, &bus_arn, event)
-    }
-}
-
-async fn invoke(name: String, function: Function, batch: Batch) -> (String, Batch, Result<Value, FunctionError>) {
-    let outcome = function.invoke(&batch.event).await;
-    (name, batch, outcome)
 }
 
 impl Deployed {
@@ -406,6 +279,12 @@ impl Deployed {
         let deployed = Self { function, source, dead_letter_arn, outcomes: Mutex::default() };
         Ok((binary, deployed))
     }
+}
+
+/// Whether the template has a function with this binary.
+fn has_function(unroot: &Resolved, binary: &str) -> bool {
+    let mut functions = unroot.of_kind("AWS::Serverless::Function");
+    functions.any(|function| function.metadata.pointer("/BuildProperties/Binary").is_some_and(|name| name == binary))
 }
 
 /// The variables that the template sets.

@@ -1,4 +1,4 @@
-//! EventBridge event buses: their rules route events to queues, to topics and to buses of other accounts.
+//! EventBridge event buses: their rules route events to queues, to topics and to buses of other accounts and Regions.
 //!
 //! Deliveries that policies forbid fail as in AWS: into the target's dead-letter queue at once, without a retry.
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>
@@ -7,7 +7,11 @@ mod target_input;
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::aws::Role;
 use crate::event_pattern::EventPattern;
@@ -20,7 +24,8 @@ pub use target_input::{InvalidInput, TargetInput};
 /// The rules on all buses, the topics that they publish to, and who may put events and messages where.
 #[derive(Clone, Debug, Default)]
 pub struct EventBuses {
-    pub rules: Vec<Rule>,
+    /// By the ARN of their bus.
+    pub rules: BTreeMap<String, Vec<Rule>>,
     pub topics: Topics,
     /// The policies of buses, queues and topics, by ARN.
     pub policies: BTreeMap<String, ResourcePolicy>,
@@ -29,9 +34,39 @@ pub struct EventBuses {
 #[derive(Clone, Debug)]
 pub struct Rule {
     pub arn: String,
-    pub bus_arn: String,
+    pub state: RuleState,
     pub pattern: EventPattern,
     pub targets: Vec<Target>,
+}
+
+/// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail-management.html>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RuleState {
+    /// It matches all events "except for read-only AWS management events delivered through CloudTrail".
+    #[default]
+    Enabled,
+    Disabled,
+    EnabledWithAllCloudtrailManagementEvents,
+}
+
+/// An event that arrives on a bus.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    pub bus_arn: &'a str,
+    pub event: &'a Value,
+    /// The organization that the bus's account is in, if it is in one.
+    pub organization_id: Option<&'a str>,
+    pub at: OffsetDateTime,
+    /// Where it was forwarded from, if it was.
+    pub forwarded: Option<Hop>,
+}
+
+/// The way of an event from one bus to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hop {
+    WithinRegion,
+    AcrossRegions,
 }
 
 #[derive(Clone, Debug)]
@@ -61,14 +96,15 @@ pub enum DeliveryOutcome {
 
 impl EventBuses {
     /// Routes an event that arrives on a bus, over further buses too. No matching rule means no delivery.
-    pub fn put(&self, queues: &Queues, bus_arn: &str, event: &Value) -> Vec<Delivery> {
+    pub fn put(&self, queues: &Queues, arrival: Arrival) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
-        let matching = self.rules.iter().filter(|rule| rule.bus_arn == bus_arn && rule.pattern.matches(event));
+        let rules = self.rules.get(arrival.bus_arn).map(Vec::as_slice).unwrap_or_default();
+        let matching = rules.iter().filter(|rule| rule.matches(arrival.event));
         for (rule, target) in matching.flat_map(|rule| rule.targets.iter().map(move |target| (rule, target))) {
-            let result = self.deliver(queues, rule, target, event);
+            let result = self.deliver(queues, rule, target, arrival);
             let outcome = match &result {
                 Ok(_) => DeliveryOutcome::Delivered,
-                Err(reason) => self.dead_letter(queues, rule, target, event, reason),
+                Err(reason) => self.dead_letter(queues, rule, target, arrival.event, reason),
             };
             deliveries.push(Delivery { rule_arn: rule.arn.clone(), target_arn: target.arn.clone(), outcome });
             deliveries.extend(result.unwrap_or_default());
@@ -77,22 +113,73 @@ impl EventBuses {
     }
 
     /// The deliveries that follow on the target's own bus, or why the event does not get there.
-    fn deliver(&self, queues: &Queues, rule: &Rule, target: &Target, event: &Value) -> Result<Vec<Delivery>, String> {
+    fn deliver(
+        &self,
+        queues: &Queues,
+        rule: &Rule,
+        target: &Target,
+        arrival: Arrival,
+    ) -> Result<Vec<Delivery>, String> {
         match service_of(&target.arn) {
             "sqs" => {
-                self.send(queues, rule, &target.arn, target.input.render(event)?, Map::new())?;
+                self.send(queues, rule, &target.arn, target.input.render(arrival.event)?, Map::new())?;
                 Ok(Vec::new())
             }
             "sns" => {
-                self.publish(&target.arn, target.input.render(event)?)?;
+                self.publish(&target.arn, target.input.render(arrival.event)?)?;
                 Ok(Vec::new())
             }
-            "events" => {
-                self.check_forwarding(rule, target, event)?;
-                Ok(self.put(queues, &target.arn, event))
-            }
+            "events" => self.forward(queues, rule, target, arrival),
             service => Err(format!("the simulator does not know targets of the service `{service}`")),
         }
+    }
+
+    /// To another bus. The rule's role must allow it, in the same account too, and another account's bus must agree.
+    /// <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html>
+    ///
+    /// An event is forwarded once: "EventBridge can't route events received from a sender event bus to a third event
+    /// bus" (`eb-bus-to-bus.html`). In recordings of real AWS one hop within a Region and one across Regions pass
+    /// together; nothing may rely on that, so it is refused here.
+    fn forward(
+        &self,
+        queues: &Queues,
+        rule: &Rule,
+        target: &Target,
+        arrival: Arrival,
+    ) -> Result<Vec<Delivery>, String> {
+        let account = account_of(&rule.arn);
+        let is_regional = region_of(&rule.arn) != region_of(&target.arn);
+        let hop = if is_regional { Hop::AcrossRegions } else { Hop::WithinRegion };
+        let text = |name: &str| arrival.event.get(name).and_then(Value::as_str).unwrap_or_default();
+        match arrival.forwarded {
+            Some(Hop::AcrossRegions) if is_regional => return Err("THIRD_REGION_HOP_DETECTED".to_owned()),
+            Some(_) => return Err("THIRD_ACCOUNT_HOP_DETECTED".to_owned()),
+            None if text("account") != account => return Err("THIRD_ACCOUNT_HOP_DETECTED".to_owned()),
+            None => {}
+        }
+        let mut context = Context::default()
+            .with("aws:PrincipalAccount", account)
+            .with("events:source", text("source"))
+            .with("events:detail-type", text("detail-type"))
+            .with("events:eventBusInvocation", "true");
+        if let Some(id) = arrival.organization_id {
+            context = context.with("aws:PrincipalOrgID", id);
+        }
+        let request = Request { action: "events:PutEvents", resource: &target.arn, context: &context };
+        let forwarder = target.role.as_ref().ok_or("a target that is a bus needs a RoleArn")?;
+        if forwarder.decide(&request) != Decision::Allow {
+            return Err(format!("the role `{}` may not put events on `{}`", forwarder.arn(), target.arn));
+        }
+        let decision = self.decide(&target.arn, &Principal::Role(forwarder.arn().to_owned()), &request);
+        let is_own = account_of(&target.arn) == account;
+        if decision != Decision::Allow && !(is_own && decision == Decision::Silent) {
+            return Err(format!("the policy of `{}` does not let `{}` put events", target.arn, forwarder.arn()));
+        }
+        let event = match hop {
+            Hop::WithinRegion => arrival.event.clone(),
+            Hop::AcrossRegions => renewed(arrival.event, arrival.at),
+        };
+        Ok(self.put(queues, Arrival { bus_arn: &target.arn, event: &event, forwarded: Some(hop), ..arrival }))
     }
 
     fn send(
@@ -126,28 +213,13 @@ impl EventBuses {
         self.topics.publish(topic_arn, text).map_err(|error| error.to_string())
     }
 
-    /// Another account's bus needs the rule's role and its own policy to agree, and passes on no event from a third
-    /// account. <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html>
-    fn check_forwarding(&self, rule: &Rule, target: &Target, event: &Value) -> Result<(), String> {
-        let account = account_of(&rule.arn);
-        if event.get("account").and_then(Value::as_str) != Some(account) {
-            return Err("THIRD_ACCOUNT_HOP_DETECTED".to_owned());
-        }
-        let context = Context::default().with("aws:PrincipalAccount", account);
-        let request = Request { action: "events:PutEvents", resource: &target.arn, context: &context };
-        let forwarder = target.role.as_ref().ok_or("a target in another account needs a RoleArn")?;
-        if forwarder.decide(&request) != Decision::Allow {
-            return Err(format!("the role `{}` may not put events on `{}`", forwarder.arn(), target.arn));
-        }
-        if !self.allows(&target.arn, &Principal::Role(forwarder.arn().to_owned()), &request) {
-            return Err(format!("the policy of `{}` does not let `{}` put events", target.arn, forwarder.arn()));
-        }
-        Ok(())
+    fn allows(&self, resource_arn: &str, principal: &Principal, request: &Request) -> bool {
+        self.decide(resource_arn, principal, request) == Decision::Allow
     }
 
-    fn allows(&self, resource_arn: &str, principal: &Principal, request: &Request) -> bool {
+    fn decide(&self, resource_arn: &str, principal: &Principal, request: &Request) -> Decision {
         let policy = self.policies.get(resource_arn);
-        policy.is_some_and(|policy| policy.decide(principal, request) == Decision::Allow)
+        policy.map_or(Decision::Silent, |policy| policy.decide(principal, request))
     }
 
     fn dead_letter(
@@ -162,7 +234,7 @@ impl EventBuses {
         let attributes = [
             ("RULE_ARN", rule.arn.as_str()),
             ("TARGET_ARN", target.arn.as_str()),
-            ("ERROR_CODE", "NO_PERMISSIONS"),
+            ("ERROR_CODE", if reason.ends_with("_HOP_DETECTED") { reason.as_str() } else { "NO_PERMISSIONS" }),
             ("ERROR_MESSAGE", reason.as_str()),
         ];
         let attributes = attributes
@@ -180,6 +252,41 @@ impl EventBuses {
     }
 }
 
+impl Rule {
+    fn matches(&self, event: &Value) -> bool {
+        let takes = match self.state {
+            RuleState::Enabled => !is_read_only(event),
+            RuleState::Disabled => false,
+            RuleState::EnabledWithAllCloudtrailManagementEvents => true,
+        };
+        takes && self.pattern.matches(event)
+    }
+}
+
+/// Whether it is a read-only management event from CloudTrail. AWS adds that some such events arrive all the same, since
+/// their names do not begin with Describe, Get or List; which, it lists, without `AssumeRoot`. Here none arrives.
+fn is_read_only(event: &Value) -> bool {
+    let detail = |name: &str| event.get("detail").and_then(|detail| detail.get(name));
+    let is_cloud_trail = detail("eventSource").is_some() && detail("eventName").is_some();
+    let is = |name: &str| matches!(detail(name), Some(Value::Bool(true)));
+    is_cloud_trail && is("readOnly") && (is("managementEvent") || detail("managementEvent").is_none())
+}
+
+/// The event as it is in another Region: it keeps its account and Region, but its id and time are new. So it was recorded
+/// by the third party whose recordings of real AWS the tests replay; AWS does not document it.
+fn renewed(event: &Value, at: OffsetDateTime) -> Value {
+    let mut event = event.clone();
+    if let Some(Value::String(id)) = event.get_mut("id") {
+        // The same in each run, so that two can be compared.
+        let groups: Vec<String> = id.split('-').map(|group| group.chars().rev().collect()).collect();
+        *id = groups.join("-");
+    }
+    if let Some(time) = event.get_mut("time") {
+        *time = json!(at.replace_nanosecond(0).unwrap_or(at).format(&Rfc3339).unwrap_or_default());
+    }
+    event
+}
+
 fn eventbridge() -> Principal {
     Principal::Service("events.amazonaws.com".to_owned())
 }
@@ -187,6 +294,11 @@ fn eventbridge() -> Principal {
 /// The third part of an ARN.
 fn service_of(arn: &str) -> &str {
     arn.split(':').nth(2).unwrap_or_default()
+}
+
+/// The fourth part of an ARN.
+fn region_of(arn: &str) -> &str {
+    arn.split(':').nth(3).unwrap_or_default()
 }
 
 /// The fifth part of an ARN.

@@ -94,6 +94,11 @@ impl Template {
         })
     }
 
+    /// Whether the template takes a parameter of this name.
+    pub fn has_parameter(&self, name: &str) -> bool {
+        self.parameters.contains_key(name)
+    }
+
     /// Resolves the template as a deployment would.
     ///
     /// Fails on parameters that CloudFormation would refuse and on whatever the simulator does not know.

@@ -10,6 +10,9 @@ use crate::lambda::FunctionError;
 use crate::queues::Queues;
 use crate::template::{Resolved, Resource};
 
+/// What `ReceiveMessage` returns at most.
+const MOST_MESSAGES_OF_A_CALL: u64 = 10;
+
 /// The queue that invokes a function.
 #[derive(Clone, Debug)]
 pub(super) struct EventSource {
@@ -44,7 +47,7 @@ impl EventSource {
         };
         ensure!(event.get("Type") == Some(&json!("SQS")), "the simulator knows only events of the type SQS");
         let properties = event.get("Properties").and_then(Value::as_object).context("an event has no Properties")?;
-        let known = ["Queue", "BatchSize", "FunctionResponseTypes", "ScalingConfig"];
+        let known = ["Queue", "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig"];
         if let Some(name) = properties.keys().find(|name| !known.contains(&name.as_str())) {
             bail!("the simulator does not know the property `{name}` of an SQS event");
         }
@@ -69,6 +72,14 @@ impl EventSource {
             visibility >= timeout,
             "queue visibility timeout: {visibility} seconds is less than function timeout: {timeout} seconds"
         );
+        let batch_size = number("/Properties/BatchSize").context("no BatchSize")?;
+        // Here no time passes while a batch fills: it takes what is there.
+        let window = number("/Properties/MaximumBatchingWindowInSeconds").unwrap_or(0);
+        ensure!(
+            batch_size <= MOST_MESSAGES_OF_A_CALL || window > 0,
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than \
+             {MOST_MESSAGES_OF_A_CALL}"
+        );
         let most_concurrent =
             number("/Properties/ScalingConfig/MaximumConcurrency").context("no MaximumConcurrency")?;
         Ok(Self {
@@ -76,22 +87,25 @@ impl EventSource {
             dead_letter_arn: queue.text("/RedrivePolicy/deadLetterTargetArn")?.to_owned(),
             most_concurrent: usize::try_from(most_concurrent)?,
             queue_url: queue.reference()?.to_owned(),
-            batch_size: number("/Properties/BatchSize").context("no BatchSize")?,
+            batch_size,
         })
     }
 
-    /// The next messages, if there are any.
+    /// The next messages, if there are any: as many as `ReceiveMessage` gives, over and over, until the batch is full.
     pub(super) fn receive(&self, queues: &Queues) -> Result<Option<Batch>> {
-        let input = json!({
-            "QueueUrl": self.queue_url,
-            "MaxNumberOfMessages": self.batch_size,
-            "MessageSystemAttributeNames": ["All"],
-            "MessageAttributeNames": ["All"],
-        });
-        let mut answer = queues.call("ReceiveMessage", &input)?;
-        let Some(Value::Array(messages)) = answer.get_mut("Messages").map(Value::take) else {
+        let mut messages = Vec::new();
+        let mut left = self.batch_size;
+        while left > 0 {
+            let received = self.receive_once(queues, left.min(MOST_MESSAGES_OF_A_CALL))?;
+            if received.is_empty() {
+                break;
+            }
+            left = left.saturating_sub(u64::try_from(received.len())?);
+            messages.extend(received);
+        }
+        if messages.is_empty() {
             return Ok(None);
-        };
+        }
         let region = self.queue_arn.split(':').nth(3).unwrap_or_default();
         let records: Vec<Value> = messages.iter().map(|message| record(message, &self.queue_arn, region)).collect();
         let text =
@@ -100,6 +114,20 @@ impl EventSource {
             .iter()
             .map(|message| Received { id: text(message, "MessageId"), receipt_handle: text(message, "ReceiptHandle") });
         Ok(Some(Batch { messages: messages.collect(), event: json!({ "Records": records }) }))
+    }
+
+    fn receive_once(&self, queues: &Queues, most: u64) -> Result<Vec<Value>> {
+        let input = json!({
+            "QueueUrl": self.queue_url,
+            "MaxNumberOfMessages": most,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        });
+        let mut answer = queues.call("ReceiveMessage", &input)?;
+        Ok(match answer.get_mut("Messages").map(Value::take) {
+            Some(Value::Array(messages)) => messages,
+            _ => Vec::new(),
+        })
     }
 
     /// Deletes the messages that the function dealt with; the others return when their visibility timeout is over.

@@ -1,14 +1,16 @@
 //! From the resources of a template to queues, topics, roles, rules and schedules; `stores` has the tables and buckets.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::roles::Roles;
 use super::stores;
-use crate::aws::{Aws, Role};
-use crate::event_buses::{EventBuses, Rule, Target, TargetInput};
+use crate::aws::{Aws, FindingFilter, Role};
+use crate::event_buses::{EventBuses, Rule, RuleState, Target, TargetInput};
 use crate::event_pattern::EventPattern;
 use crate::policy::{Context, Decision, PolicyDocument, Request, ResourcePolicy, TrustPolicy};
 use crate::queues::{QueueSettings, Queues, Redrive};
@@ -45,12 +47,13 @@ pub(super) fn create(
             "AWS::S3::Bucket" => stores::create_bucket(resource, stack, aws),
             "AWS::S3::BucketPolicy" => stores::put_bucket_policy(resource, aws),
             "AWS::Events::EventBusPolicy" => bus_policy(resource, stack, buses),
-            "AWS::Events::Rule" => rule(resource, stack, roles).map(|rule| buses.rules.push(rule)),
+            "AWS::Events::Rule" => rule(resource, stack, roles, buses),
             "AWS::Events::EventBus" => resource.expect_only(&["Name", "Description"]),
             "AWS::SNS::Topic" => topic(resource, buses),
             "AWS::SNS::TopicPolicy" => topic_policy(resource, buses),
             "AWS::SNS::Subscription" => subscription(resource, buses),
             "AWS::CloudWatch::Dashboard" => dashboard(resource),
+            "AWS::GuardDuty::Filter" => finding_filter(resource, stack, aws),
             // Roles are created above, functions and schedules by others. Alarms and retention are beyond the
             // simulator.
             "AWS::IAM::Role"
@@ -205,6 +208,33 @@ fn dashboard(resource: &Resource) -> Result<()> {
     Ok(())
 }
 
+/// A filter that does not archive what it matches only sorts the console's list. Of the criteria only `Eq` (which older
+/// templates spell `Equals`) on the fields that findings about root have is known.
+fn finding_filter(resource: &Resource, stack: &Stack, aws: &Aws) -> Result<()> {
+    resource.expect_only(&["Name", "Description", "Action", "DetectorId", "FindingCriteria", "Rank", "Tags"])?;
+    ensure!(!resource.text("/DetectorId")?.is_empty(), "DetectorId must not be empty");
+    let mut criteria = BTreeMap::new();
+    let conditions = resource.get("/FindingCriteria/Criterion").and_then(Value::as_object);
+    for (field, condition) in conditions.context("no Criterion")? {
+        let pointer = match field.as_str() {
+            "type" | "accountId" | "region" => format!("/{field}"),
+            "resource.accessKeyDetails.userType" | "resource.accessKeyDetails.userName" => {
+                format!("/{}", field.replace('.', "/"))
+            }
+            _ => bail!("the simulator does not know the field `{field}` of a finding"),
+        };
+        let values = match condition.as_object().context("a condition is no object")?.iter().next() {
+            Some((operator, values)) if operator == "Eq" || operator == "Equals" => Vec::<String>::deserialize(values)?,
+            _ => bail!("the simulator does not know the condition {condition}"),
+        };
+        criteria.insert(pointer, values);
+    }
+    if resource.get("/Action").is_some_and(|action| action == "ARCHIVE") {
+        aws.filter_findings(FindingFilter { region: stack.region.clone(), criteria });
+    }
+    Ok(())
+}
+
 /// The policy whose `Statement` is in the object at `pointer`.
 fn policy(resource: &Resource, pointer: &str) -> Result<ResourcePolicy> {
     let document = resource.get(pointer).context("no policy")?;
@@ -215,17 +245,23 @@ fn bus_arn(name: &str, Stack { account, region, .. }: &Stack) -> String {
     format!("arn:aws:events:{region}:{account}:event-bus/{name}")
 }
 
-fn rule(resource: &Resource, stack: &Stack, roles: &Roles) -> Result<Rule> {
-    resource.expect_only(&["Name", "Description", "EventBusName", "EventPattern", "Targets"])?;
+fn rule(resource: &Resource, stack: &Stack, roles: &Roles, buses: &mut EventBuses) -> Result<()> {
+    resource.expect_only(&["Name", "Description", "EventBusName", "EventPattern", "State", "Targets"])?;
     let arn = resource.arn()?;
     let bus = resource.get("/EventBusName").and_then(Value::as_str).unwrap_or("default");
+    let state = match resource.get("/State") {
+        Some(state) => RuleState::deserialize(state)?,
+        None => RuleState::default(),
+    };
     let targets = resource.get("/Targets").and_then(Value::as_array).into_iter().flatten();
-    Ok(Rule {
+    let rule = Rule {
         arn: arn.to_owned(),
-        bus_arn: bus_arn(bus, stack),
+        state,
         pattern: EventPattern::parse(resource.get("/EventPattern").context("no EventPattern")?)?,
         targets: targets.map(|target| self::target(target, arn, roles)).collect::<Result<_>>()?,
-    })
+    };
+    buses.rules.entry(bus_arn(bus, stack)).or_default().push(rule);
+    Ok(())
 }
 
 fn target(target: &Value, rule_arn: &str, roles: &Roles) -> Result<Target> {

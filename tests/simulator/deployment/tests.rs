@@ -1,15 +1,20 @@
 //! The templates as they are deployed. In place of the functions, which run in `tests/end_to_end`, each queue invokes the
 //! tiny function of the Lambda tests: it fails for messages with `fail` in them and crashes on `crash`.
 
+mod buses;
+
 use serde_json::json;
 
+use super::roles::Roles;
+use super::stacks::TEMPLATES;
 use super::*;
 use crate::aws::Role;
 use crate::clock::Clock;
-use crate::event_buses::DeliveryOutcome;
+use crate::event_buses::{DeliveryOutcome, EventBuses};
 use crate::lambda::tests::tiny_program;
 use crate::organization::Organization;
 use crate::policy::ResourcePolicy;
+use crate::template::{Stack, Template};
 
 /// Both stacks in a small organization, and its queues.
 fn stacks() -> (Stacks, Queues) {
@@ -54,9 +59,13 @@ fn events_about_new_accounts_reach_the_queue_of_account_joined_and_no_others_do(
         };
         let (stacks, queues) = stacks();
         let event = sample(name);
-        stacks.put_event(&queues, Bus::Management, &event);
+        stacks.put_event(Bus::Default, &event);
         if let [body] = bodies(&queues, &queue(&stacks, "account-joined")).as_slice() {
-            assert_eq!(*body, event, "{name}");
+            assert_eq!(
+                (&body["detail"], &body["account"], &body["region"]),
+                (&event["detail"], &event["account"], &event["region"])
+            );
+            assert_eq!(body["id"] == event["id"], event["region"] == "eu-central-1", "{name}");
             reached.push(name.to_owned());
         }
     }
@@ -74,9 +83,9 @@ fn events_about_new_accounts_reach_the_queue_of_account_joined_and_no_others_do(
 
 #[test]
 fn an_event_passes_both_rules_on_its_way() {
-    let (stacks, queues) = stacks();
+    let (stacks, _) = stacks();
     let event = sample("organizations-account-joined-invited");
-    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let deliveries = stacks.put_event(Bus::Default, &event);
     let steps: Vec<_> = deliveries.iter().map(|delivery| (&delivery.rule_arn[..], &delivery.target_arn[..])).collect();
     assert_eq!(
         steps,
@@ -96,25 +105,28 @@ fn an_event_passes_both_rules_on_its_way() {
 
 #[test]
 fn an_event_of_another_account_matches_no_rule() {
-    let (stacks, queues) = stacks();
+    let (stacks, _) = stacks();
     let mut event = sample("organizations-account-joined-created");
     event["account"] = json!("444455556666");
-    assert_eq!(stacks.put_event(&queues, Bus::Audit, &event), []);
+    assert_eq!(stacks.put_event(Bus::Unroot, &event), []);
 }
 
 #[test]
 fn an_event_that_a_policy_forbids_goes_to_the_dead_letter_queue() {
     let event = sample("organizations-account-joined-created");
     let (mut stacks, queues) = stacks();
-    stacks.buses.policies.remove(&queue(&stacks, "account-joined"));
-    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let account_joined = queue(&stacks, "account-joined");
+    stacks.buses.get_mut().unwrap().policies.remove(&account_joined);
+    let deliveries = stacks.put_event(Bus::Default, &event);
     assert!(matches!(deliveries[0].outcome, DeliveryOutcome::Delivered));
     assert!(matches!(deliveries[1].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
-    assert_eq!(bodies(&queues, &queue(&stacks, "account-joined-dead-letters")), std::slice::from_ref(&event));
+    let [dead] = &bodies(&queues, &queue(&stacks, "account-joined-dead-letters"))[..] else { panic!("not one") };
+    assert_eq!(dead["detail"], event["detail"]);
 
     // The bus of the audit account is closed: the event stays in the management account.
-    stacks.buses.policies.remove(&stacks.audit_bus_arn);
-    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let unroot_bus_arn = stacks.unroot_bus_arn.clone();
+    stacks.buses.get_mut().unwrap().policies.remove(&unroot_bus_arn);
+    let deliveries = stacks.put_event(Bus::Default, &event);
     assert_eq!(deliveries.len(), 1, "{deliveries:?}");
     assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
     let dead_letters = "arn:aws:sqs:us-east-1:111122223333:unroot-DeadLetterQueue-SIMULATED";
@@ -123,24 +135,53 @@ fn an_event_that_a_policy_forbids_goes_to_the_dead_letter_queue() {
 
 #[test]
 fn a_forwarding_role_without_the_permission_forwards_nothing() {
-    let (mut stacks, queues) = stacks();
+    let (mut stacks, _) = stacks();
     let event = sample("organizations-account-joined-created");
-    for target in stacks.buses.rules.iter_mut().flat_map(|rule| &mut rule.targets) {
+    let rules = stacks.buses.get_mut().unwrap().rules.values_mut().flatten();
+    for target in rules.flat_map(|rule| &mut rule.targets) {
         target.role = target.role.as_ref().map(|role| Role::new(role.arn(), Vec::new()).unwrap());
     }
-    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let deliveries = stacks.put_event(Bus::Default, &event);
     assert_eq!(deliveries.len(), 1, "{deliveries:?}");
     assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
 }
 
+/// The management account's rule would forward it, and so would one on Unroot's own bus.
 #[test]
-fn an_event_of_a_third_account_is_not_forwarded() {
-    let (stacks, queues) = stacks();
+fn an_event_of_another_account_is_not_forwarded() {
+    let (stacks, _) = stacks();
     let mut event = sample("organizations-account-joined-created");
     event["account"] = json!("444455556666");
-    let deliveries = stacks.put_event(&queues, Bus::Management, &event);
+    let deliveries = stacks.put_on("arn:aws:events:us-east-1:111122223333:event-bus/default", &event);
     let expected = DeliveryOutcome::DeadLettered { reason: "THIRD_ACCOUNT_HOP_DETECTED".to_owned() };
     assert_eq!(deliveries.iter().map(|delivery| &delivery.outcome).collect::<Vec<_>>(), [&expected]);
+}
+
+/// `ReceiveMessage` gives ten, Lambda's poller asks until the batch is full.
+#[test]
+fn a_batch_is_filled_over_several_receives() {
+    let (stacks, queues) = stacks();
+    let mut function = stacks.unroot.of_kind("AWS::Serverless::Function").next().unwrap().clone();
+    let role = stacks.roles.for_function(function.text("/Role").unwrap()).unwrap();
+    let properties = &mut function.properties["Events"]["Queue"]["Properties"];
+    properties["BatchSize"] = json!(25);
+    let properties = properties.clone();
+    let error = EventSource::new(&function, &stacks.unroot, &role).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+    );
+    function.properties["Events"]["Queue"]["Properties"] = properties;
+    function.properties["Events"]["Queue"]["Properties"]["MaximumBatchingWindowInSeconds"] = json!(10);
+    let source = EventSource::new(&function, &stacks.unroot, &role).unwrap();
+    for number in 0..30 {
+        queues.send(&source.queue_arn, number.to_string(), serde_json::Map::new()).unwrap();
+    }
+    let mut sizes = Vec::new();
+    while let Some(batch) = source.receive(&queues).unwrap() {
+        sizes.push(batch.event["Records"].as_array().unwrap().len());
+    }
+    assert_eq!(sizes, [25, 5]);
 }
 
 #[test]
@@ -167,10 +208,10 @@ fn deploy_with_trust(change: impl Fn(&mut Value)) -> [Result<()>; 3] {
     let mut stacks = Stacks::create(&aws, &options).unwrap();
     let stack = Stack {
         account: stacks.management_account.clone(),
-        parameters: BTreeMap::from([("EventBusArn".to_owned(), stacks.audit_bus_arn.clone())]),
+        parameters: BTreeMap::from([("EventBusArn".to_owned(), stacks.unroot_bus_arn.clone())]),
         ..stacks.stack.clone()
     };
-    let mut forwarding = Template::parse(MANAGEMENT_ACCOUNT_TEMPLATE).unwrap().resolve(&stack).unwrap();
+    let mut forwarding = Template::parse(TEMPLATES.management_account).unwrap().resolve(&stack).unwrap();
     for resource in stacks.unroot.resources.iter_mut().chain(&mut forwarding.resources) {
         if let Some(policy) = resource.properties.get_mut("AssumeRolePolicyDocument") {
             change(&mut policy["Statement"][0]);
@@ -238,7 +279,7 @@ fn the_schedule_requests_an_audit_of_everything() {
 async fn settling_carries_out_what_the_schedule_and_events_ask_for() {
     let deployment = deployment();
     deployment.fire_schedules().unwrap();
-    deployment.put_event(Bus::Management, &joined("all is well"));
+    deployment.put_event(Bus::Default, &joined("all is well"));
     deployment.settle().await.unwrap();
     for function in ["scheduled-audit", "account-joined"] {
         assert_eq!(deployment.outcomes(function).unwrap(), [Ok(json!({"batchItemFailures": []}))], "{function}");
@@ -250,23 +291,23 @@ async fn settling_carries_out_what_the_schedule_and_events_ask_for() {
 #[tokio::test]
 async fn a_message_that_keeps_failing_ends_in_the_dead_letter_queue_and_takes_no_other_along() {
     let deployment = deployment();
-    let start = deployment.clock.now();
-    deployment.put_event(Bus::Management, &joined("fail"));
-    deployment.put_event(Bus::Management, &joined("all is well"));
+    let start = deployment.aws.clock().now();
+    deployment.put_event(Bus::Default, &joined("fail"));
+    deployment.put_event(Bus::Default, &joined("all is well"));
     deployment.settle().await.unwrap();
     let dead = deployment.dead_letters("account-joined").unwrap();
     assert_eq!(dead.len(), 1, "{dead:?}");
     assert!(dead[0].body.contains("fail"));
     // As often as the template says, and each time the visibility timeout passed.
     assert_eq!(deployment.outcomes("account-joined").unwrap().len(), 15);
-    assert!(deployment.clock.now() - start > Duration::from_hours(3));
+    assert!(deployment.aws.clock().now() - start > Duration::from_hours(3));
 }
 
 #[tokio::test]
 async fn a_crash_loses_no_message() {
     let deployment = deployment();
-    deployment.put_event(Bus::Management, &joined("crash"));
-    deployment.put_event(Bus::Management, &joined("all is well"));
+    deployment.put_event(Bus::Default, &joined("crash"));
+    deployment.put_event(Bus::Default, &joined("all is well"));
     deployment.settle().await.unwrap();
     let outcomes = deployment.outcomes("account-joined").unwrap();
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().error_type == "Runtime.ExitError"));
@@ -276,9 +317,9 @@ async fn a_crash_loses_no_message() {
 #[tokio::test]
 async fn a_reset_leaves_nothing_behind() {
     let deployment = deployment();
-    deployment.put_event(Bus::Management, &joined("fail"));
+    deployment.put_event(Bus::Default, &joined("fail"));
     deployment.settle().await.unwrap();
-    deployment.put_event(Bus::Management, &joined("fail"));
+    deployment.put_event(Bus::Default, &joined("fail"));
     deployment.reset().await;
     deployment.settle().await.unwrap();
     assert!(deployment.outcomes("account-joined").unwrap().is_empty());
@@ -314,11 +355,11 @@ fn an_alert_is_mailed_if_it_is_ours_and_wants_to_be() {
     forwarded["account"] = json!("111122223333");
     let mut other = alert("Root Credentials Found");
     other["source"] = json!("other");
-    let (stacks, queues) = stacks();
+    let (stacks, _) = stacks();
     for event in [quiet, forwarded, other, alert("Root Credentials Imagined")] {
-        assert_eq!(stacks.put_event(&queues, Bus::Audit, &event), []);
+        assert_eq!(stacks.put_event(Bus::Unroot, &event), []);
     }
-    let deliveries = stacks.put_event(&queues, Bus::Audit, &alert("Root Credentials Found"));
+    let deliveries = stacks.put_event(Bus::Unroot, &alert("Root Credentials Found"));
     assert_eq!(deliveries.len(), 1, "{deliveries:?}");
     assert_eq!(deliveries[0].outcome, DeliveryOutcome::Delivered);
     let texts = texts(&stacks, "AlertTopic");
@@ -332,8 +373,8 @@ fn an_alert_that_a_topic_does_not_take_goes_to_the_dead_letter_queue() {
     let event = alert("Root Credentials Found");
     let (mut stacks, queues) = stacks();
     let topic = "arn:aws:sns:eu-central-1:222233334444:unroot-AlertTopic-SIMULATED";
-    let policy = stacks.buses.policies.remove(topic).unwrap();
-    let deliveries = stacks.put_event(&queues, Bus::Audit, &event);
+    let policy = stacks.buses.get_mut().unwrap().policies.remove(topic).unwrap();
+    let deliveries = stacks.put_event(Bus::Unroot, &event);
     assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
     assert_eq!(bodies(&queues, &queue(&stacks, "alert-dead-letters")), std::slice::from_ref(&event));
 
@@ -345,12 +386,12 @@ fn an_alert_that_a_topic_does_not_take_goes_to_the_dead_letter_queue() {
         "Resource": "*",
         "Condition": {"StringEquals": {"aws:SourceAccount": "222233334444"}},
     }]});
-    stacks.buses.policies.insert(topic.to_owned(), ResourcePolicy::parse(&only_ours).unwrap());
-    let deliveries = stacks.put_event(&queues, Bus::Audit, &event);
+    stacks.buses.get_mut().unwrap().policies.insert(topic.to_owned(), ResourcePolicy::parse(&only_ours).unwrap());
+    let deliveries = stacks.put_event(Bus::Unroot, &event);
     assert!(matches!(deliveries[0].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
     assert!(texts(&stacks, "AlertTopic").is_empty());
 
-    stacks.buses.policies.insert(topic.to_owned(), policy);
-    stacks.put_event(&queues, Bus::Audit, &event);
+    stacks.buses.get_mut().unwrap().policies.insert(topic.to_owned(), policy);
+    stacks.put_event(Bus::Unroot, &event);
     assert_eq!(texts(&stacks, "AlertTopic").len(), 1);
 }

@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Deployment, Stacks, lock};
+use super::stacks::Stacks;
+use super::{Deployment, lock};
 use crate::event_buses::Delivery;
 use crate::lambda::FunctionError;
 use crate::metrics::{self, Metric};
@@ -81,6 +82,6 @@ impl Stacks {
         };
         let resource = self.unroot.of_kind("AWS::SNS::Topic").find(is_meant);
         let resource = resource.with_context(|| format!("template.yaml has no topic `{topic}`"))?;
-        self.buses.topics.messages(resource.reference()?).context("the topic was not created")
+        lock(&self.buses).topics.messages(resource.reference()?).context("the topic was not created")
     }
 }

@@ -1,6 +1,6 @@
-//! The workspace's binaries, built by cargo as the running program was built.
+//! The workspace's binaries and examples, built by cargo as the running program was built.
 //!
-//! It must find nothing by guessing paths: cargo says where it put each binary.
+//! It must find nothing by guessing paths: cargo says where it put each of them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +23,19 @@ impl Binaries {
     /// Builds what is not built yet, once for each program run, with cargo's progress on standard error.
     pub async fn build() -> Result<&'static Self> {
         static BUILT: OnceCell<Binaries> = OnceCell::const_new();
+        let build = || async {
+            // All of the workspace, though only the functions are needed: with fewer packages cargo would unify their
+            // dependencies' features differently and compile the SDK once more.
+            Ok(Self { paths: cargo_build(&["--bins"]).await? })
+        };
         BUILT.get_or_try_init(build).await
+    }
+
+    /// Builds an example of any package of the workspace and returns where it is. Apart from the binaries, since examples
+    /// are built with the features that tests add to the dependencies.
+    pub async fn example(name: &str) -> Result<PathBuf> {
+        let path = cargo_build(&["--example", name]).await?.remove(name);
+        path.with_context(|| format!("the workspace has no example `{name}`"))
     }
 
     pub fn path(&self, name: &str) -> Result<PathBuf> {
@@ -44,12 +56,11 @@ struct Target {
     name: String,
 }
 
-async fn build() -> Result<Binaries> {
+/// What cargo built of the workspace, by name.
+async fn cargo_build(targets: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // All of the workspace, though only the functions are needed: with fewer packages cargo would unify their
-    // dependencies' features differently and compile the SDK once more.
-    command.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    command.args(["build", "--workspace", "--message-format=json-render-diagnostics"]).args(targets);
     command.args(["--manifest-path", MANIFEST]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
@@ -57,7 +68,12 @@ async fn build() -> Result<Binaries> {
     // Not `output`: tokio's captures standard error whatever was asked for.
     let cargo = command.stdout(Stdio::piped()).spawn().context("cargo could not be started")?;
     let output = cargo.wait_with_output().await.context("cargo build did not end")?;
-    ensure!(output.status.success(), "the functions could not be built: cargo build ended with {}", output.status);
+    ensure!(
+        output.status.success(),
+        "{} could not be built: cargo build ended with {}",
+        targets.join(" "),
+        output.status
+    );
 
     let mut paths = BTreeMap::new();
     for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -66,5 +82,5 @@ async fn build() -> Result<Binaries> {
             paths.insert(target.name, path);
         }
     }
-    Ok(Binaries { paths })
+    Ok(paths)
 }

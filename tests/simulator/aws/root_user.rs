@@ -1,9 +1,13 @@
 //! The root user of an account at work in the console: what a person with its credentials can do, and what AWS logs of it.
 //!
 //! The events are samples (`tests/fixtures/events`, whose `SOURCES.md` says how sure each is) with this user's values in
-//! them. `PasswordUpdated` and `EmailUpdated` have no sample: their names are known, and the rest is that of
-//! `PasswordRecoveryCompleted`. What root does in IAM has one, of `EnableMFADevice`; what `CreateAccessKey` and
-//! `UploadSigningCertificate` answer is after the API reference.
+//! them. `PasswordUpdated` and `EmailUpdated` have no sample: both are made from that of `PasswordRecoveryCompleted`,
+//! without `additionalEventData`, which `PasswordUpdated` does not have in
+//! <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-aws-console-sign-in-events.html>;
+//! of `EmailUpdated` only the name is known. What root does in IAM has a sample, of `EnableMFADevice`; what
+//! `CreateAccessKey` and `UploadSigningCertificate` answer is after the API reference.
+//!
+//! GuardDuty sees the calls. Of a sign-in alone no finding is known: the console's own calls soon follow it.
 
 use std::cell::RefCell;
 
@@ -246,6 +250,9 @@ impl RootUser {
             return;
         };
         identify_root(detail, self.account.as_str(), "");
+        if let ("PasswordUpdated" | "EmailUpdated", Some(members)) = (name, detail.as_object_mut()) {
+            members.remove("additionalEventData");
+        }
         replace(detail, "eventName", name);
         replace(detail, "sourceIPAddress", self.source_ip_address.as_str());
         replace(detail, "userAgent", self.user_agent.as_str());

@@ -5,7 +5,9 @@ mod callers;
 mod events;
 mod faults;
 mod organization;
+mod root_activity;
 mod root_sessions;
+mod root_user;
 mod tables;
 
 use http_body_util::BodyExt as _;

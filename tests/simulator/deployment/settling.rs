@@ -71,8 +71,8 @@ impl Deployment {
                 };
                 waited += wait;
                 if waited >= longest {
-                    let hours = longest.as_secs_f64() / 3600.0;
-                    bail!("no rest after {hours} simulated hours: {}", self.what_keeps_coming(&seen));
+                    let minutes = longest.as_secs() / 60;
+                    bail!("no rest after {minutes} simulated minutes: {}", self.what_keeps_coming(&seen));
                 }
                 self.aws.clock().advance(wait);
                 continue;

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::roles::Roles;
 use super::stacks::TEMPLATES;
 use super::*;
-use crate::aws::Role;
+use crate::aws::{NewAccount, Password, Role, SignIn, Watch};
 use crate::clock::Clock;
 use crate::event_buses::{DeliveryOutcome, EventBuses};
 use crate::lambda::tests::tiny_program;
-use crate::organization::Organization;
+use crate::organization::{LoginProfile, Organization};
 use crate::policy::ResourcePolicy;
 use crate::template::{Stack, Template};
 
@@ -312,6 +312,40 @@ async fn a_crash_loses_no_message() {
     let outcomes = deployment.outcomes("account-joined").unwrap();
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap_err().error_type == "Runtime.ExitError"));
     assert_eq!(deployment.dead_letters("account-joined").unwrap().len(), 2);
+}
+
+/// Time passes until the last event that is due, and no longer.
+#[tokio::test]
+async fn settling_waits_for_the_events_that_are_due() {
+    let deployment = deployment();
+    deployment.aws.watch(Watch::in_regions(&["eu-north-1", "eu-central-1"]));
+    let mut root = deployment.aws.root_user(&deployment.aws.management_account());
+    deployment.aws.with_organization(|organization| {
+        let account = organization.accounts.get_mut(&organization.management_account).unwrap();
+        account.root.login_profile = Some(LoginProfile { create_date: account.joined_at });
+    });
+    assert_eq!(root.sign_in(Password::Right), SignIn::Success);
+    root.call("monitoring", "DescribeAlarms", "eu-north-1").unwrap();
+    let start = deployment.aws.clock().now();
+    deployment.settle().await.unwrap();
+    let took = deployment.aws.clock().now() - start;
+    assert!(took > Duration::from_secs(290) && took < Duration::from_secs(310), "{took}");
+    assert_eq!(deployment.aws.next_due(), None);
+}
+
+#[tokio::test]
+async fn what_never_ends_fails_and_says_what_keeps_coming() {
+    let deployment = deployment();
+    deployment.put_event(Bus::Default, &joined("fail"));
+    let joined = deployment.aws.create_account(NewAccount::default());
+    let error = deployment.settle_within(Duration::from_mins(10)).await.unwrap_err().to_string();
+    let expected = format!(
+        "no rest after 10 simulated minutes: 1 messages hide in the queue of `account-joined`; events that came: \
+         1 x AWS Service Event via CloudTrail AccountJoinedOrganization of {management} in us-east-1, \
+         1 x AWS Service Event via CloudTrail CreateAccountResult of {management} in us-east-1",
+        management = deployment.aws.management_account()
+    );
+    assert_eq!(error, expected, "{joined}");
 }
 
 #[tokio::test]

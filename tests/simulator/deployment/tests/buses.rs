@@ -1,6 +1,5 @@
 //! How events come from any account and Region to Unroot's bus, by small templates that do nothing else.
 
-use crate::aws::{NewAccount, Watch};
 use crate::event_buses::RuleState;
 
 use super::super::stacks::Templates;
@@ -46,7 +45,7 @@ Outputs:
 "#;
 
 /// Forwards everything.
-const FORWARDING: &str = r#"
+const FORWARDING: &str = r"
 Parameters:
   EventBusArn: {Type: String}
 Resources:
@@ -63,7 +62,7 @@ Resources:
       Policies:
         - PolicyName: forward
           PolicyDocument: {Statement: [{Effect: Allow, Action: events:PutEvents, Resource: !Ref EventBusArn}]}
-"#;
+";
 
 const TEMPLATES: Templates = Templates {
     unroot: UNROOT,

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize as _;
 use serde_json::Value;
 use shared::domain::record::{AccountRecord, Verdict};
-use simulator::aws::{Fault, FaultKind, NewAccount};
+use simulator::aws::{Fault, FaultKind, NewAccount, Password, SignIn};
 use simulator::deployment::Options;
 use simulator::organization::{AccountId, Organization, RootCredentials};
 
 use crate::stage::{
-    ACCOUNT_JOINED, AUDIT, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization, organization_with,
+    ACCOUNT_JOINED, AUDIT, ROOT_ACTIVITY, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization, organization_with,
 };
 
 /// The faults in which AWS answers, though not as it should.
@@ -40,6 +40,8 @@ const SECRETS: [&str; 3] = ["simulated/", "EXAMPLEKEY", "SimulatedSessionToken"]
 enum Run {
     ScheduledAudit,
     AccountJoined,
+    /// Somebody signs in as root.
+    RootActivity,
 }
 
 /// Two accounts are enough for all that a run does: one that is clean, and one with every kind of credential.
@@ -62,6 +64,7 @@ impl Run {
         match self {
             Self::ScheduledAudit => SCHEDULED_AUDIT,
             Self::AccountJoined => ACCOUNT_JOINED,
+            Self::RootActivity => ROOT_ACTIVITY,
         }
     }
 
@@ -75,6 +78,9 @@ impl Run {
                     root: leftovers(),
                     ..NewAccount::default()
                 });
+            }
+            Self::RootActivity => {
+                assert_eq!(stage.aws.root_user(&id(SHOP)).sign_in(Password::Right), SignIn::Success);
             }
         }
         stage.deployment.settle().await.unwrap();
@@ -186,6 +192,7 @@ fn check_nothing_is_lost(stage: &Stage, run: Run) {
     let asked = match run {
         Run::ScheduledAudit => "everything",
         Run::AccountJoined => INVITED,
+        Run::RootActivity => SHOP,
     };
     let dead_letters = stage.deployment.dead_letters(function).unwrap();
     if dead_letters.iter().any(|message| message.body.contains(asked)) {
@@ -195,11 +202,17 @@ fn check_nothing_is_lost(stage: &Stage, run: Run) {
         Run::ScheduledAudit => {
             check_complete(stage, &stage.deployment.logs(function).unwrap());
         }
-        Run::AccountJoined => {
-            let verdict = stage.verdicts(function).remove(INVITED);
+        Run::AccountJoined | Run::RootActivity => {
+            let verdict = stage.verdicts(function).remove(asked);
             let is_known = verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Unknown | Verdict::Failed));
             assert!(is_known, "no dead letter, and the last verdict is {verdict:?}");
         }
+    }
+    if let Run::RootActivity = run {
+        let events = stage.events();
+        let told = events.iter().filter(|event| event["detail-type"] == "Root Activity Detected");
+        let ids: BTreeSet<_> = told.map(|event| event["detail"]["id"].as_str()).collect();
+        assert_eq!(ids.len(), 1, "the login was told under the ids {ids:?}");
     }
 }
 
@@ -307,5 +320,27 @@ async fn every_lasting_fault_of_scheduled_audit() {
 async fn every_lasting_fault_of_account_joined() {
     for kinds in [&ERRORS[..], &[FaultKind::Drop, FaultKind::DropAfter], &UNREADABLE] {
         sweep_every_operation(Run::AccountJoined, kinds).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_at_every_call_of_root_activity() {
+    sweep_every_call(Run::RootActivity, &ERRORS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_silence_at_every_call_of_root_activity() {
+    sweep_every_call(Run::RootActivity, &SILENCES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_unreadable_answer_at_every_call_of_root_activity() {
+    sweep_every_call(Run::RootActivity, &UNREADABLE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_lasting_fault_of_root_activity() {
+    for kinds in [&ERRORS[..], &[FaultKind::Drop, FaultKind::DropAfter], &UNREADABLE] {
+        sweep_every_operation(Run::RootActivity, kinds).await;
     }
 }

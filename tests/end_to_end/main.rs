@@ -18,6 +18,8 @@ mod observations;
 mod promises;
 mod raw_client;
 mod roles;
+mod root_activity;
+mod root_activity_loop;
 mod scheduled_audit;
 mod schemas;
 mod stage;

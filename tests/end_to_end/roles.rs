@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use simulator::aws::NewAccount;
+use simulator::aws::{NewAccount, Password};
 use simulator::organization::Organization;
 use simulator::policy::{Context, Decision, PolicyDocument, Request};
 
-use crate::stage::{ACCOUNT_JOINED, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization};
+use crate::stage::{FUNCTIONS, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization};
 use crate::template::{statements, texts};
 
 /// What Lambda calls with the function's role: the event source mapping and the logs are not the function's own calls.
@@ -55,7 +55,9 @@ fn granted() -> BTreeSet<Permission> {
 fn used(stage: &Stage) -> BTreeSet<Permission> {
     let mut used = BTreeSet::new();
     for call in stage.aws.calls() {
-        let role = ["AccountJoinedRole", "ScheduledAuditRole"].into_iter().find(|role| call.caller.contains(role));
+        let role = ["AccountJoinedRole", "RootActivityRole", "ScheduledAuditRole"]
+            .into_iter()
+            .find(|role| call.caller.contains(role));
         // A call that a fault hit was not authorized on anything.
         used.extend(role.into_iter().flat_map(|role| {
             let permissions = call.permissions.iter().cloned();
@@ -70,14 +72,19 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     let stage = Stage::enforcing().await;
     stage.request(json!({"organizationalUnits": ["ou-a1b2-workload"]})).await.unwrap();
     stage.request(json!({"accounts": [SHOP]})).await.unwrap();
-    for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
+    for function in FUNCTIONS {
         stage.deployment.send(function, "not what it should be").unwrap();
     }
     let slow = NewAccount { ready_after: Duration::from_mins(2), ..NewAccount::default() };
     stage.aws.create_account(slow);
     // One that has something to tell of.
     let root = organization().accounts[&id(SHOP)].root.clone();
-    stage.aws.invite_account(NewAccount { root, ..NewAccount::default() });
+    stage.aws.invite_account(NewAccount { root: root.clone(), ..NewAccount::default() });
+    stage.deployment.settle().await.unwrap();
+    stage.aws.with_organization(|organization| {
+        organization.accounts.get_mut(&id(SHOP)).unwrap().root = root;
+    });
+    stage.aws.root_user(&id(SHOP)).sign_in(Password::Right);
     stage.deployment.settle().await.unwrap();
     stage.aws.with_organization(|organization| organization.trusted_services.clear());
     stage.scheduled_audit().await;
@@ -89,8 +96,12 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     let stage = Stage::set(Organization::sample(400).unwrap(), few_seconds).await;
     stage.aws.set_latency(Duration::from_millis(10));
     stage.scheduled_audit().await;
-    let fault = "organizations:DescribeOrganization=error500,times=3".parse().unwrap();
-    stage.aws.inject(fault);
+    for fault in
+        ["organizations:DescribeOrganization=error500,times=3", "organizations:DescribeAccount=error500,times=3"]
+    {
+        stage.aws.inject(fault.parse().unwrap());
+    }
+    stage.aws.root_user(&id(SHOP)).sign_in(Password::Wrong);
     stage.deployment.send(SCHEDULED_AUDIT, &json!({"accounts": [SHOP]}).to_string()).unwrap();
     stage.deployment.settle().await.unwrap();
     used_so_far.extend(used(&stage));

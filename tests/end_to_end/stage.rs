@@ -15,6 +15,8 @@ use crate::schemas::check_event;
 
 pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
 pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
+pub(crate) const ROOT_ACTIVITY: &str = "root-activity";
+pub(crate) const FUNCTIONS: [&str; 3] = [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY];
 
 /// The names that CloudFormation would make up.
 const STATE_TABLE: &str = "unroot-StateTable-SIMULATED";
@@ -82,7 +84,9 @@ impl Stage {
             let aws = aws.clone();
             async move { aws.serve(listener).await }
         });
-        let options = options.with_parameter("ExemptAccountIds", exempt.join(","));
+        let options = options
+            .with_parameter("ExemptAccountIds", exempt.join(","))
+            .with_parameter("OrganizationId", aws.organization().id.to_string());
         let deployment = Deployment::deploy(&aws, &options).await.unwrap();
         Self { aws, deployment, server }
     }
@@ -170,7 +174,7 @@ impl Stage {
     /// Everything that came out of the functions, line by line: logs, answers, messages.
     pub(crate) fn output(&self) -> String {
         let mut output = Vec::new();
-        for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
+        for function in FUNCTIONS {
             let logs = self.deployment.logs(function).unwrap();
             let outcomes = self.deployment.outcomes(function).unwrap();
             let dead_letters = self.deployment.dead_letters(function).unwrap();
@@ -191,7 +195,7 @@ impl Stage {
 
     /// Never claims more than it saw: whoever is called clean has nothing.
     fn check_claims(&self) {
-        for function in [SCHEDULED_AUDIT, ACCOUNT_JOINED] {
+        for function in FUNCTIONS {
             for (account, verdict) in self.verdicts(function) {
                 if matches!(verdict, Verdict::Clean | Verdict::Stripped) {
                     let root = self.root_of(&account);

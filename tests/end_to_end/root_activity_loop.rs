@@ -1,0 +1,88 @@
+//! The loop that must not be: root sessions look like root, and who reacts to root by opening root sessions reacts to
+//! himself.
+
+use std::time::Duration;
+
+use simulator::aws::{Access, AssumedRoot, Delivery, SessionFinding, Watch};
+use simulator::binaries::Binaries;
+use simulator::deployment::Options;
+
+use crate::stage::{ACCOUNT_JOINED, ROOT_ACTIVITY, SHOP, Stage, enforcing, organization};
+
+/// GuardDuty in three Regions takes our sessions for root's own credentials, as people have seen; CloudTrail does not say
+/// that they are root sessions; every event comes twice, and findings come again for hours.
+fn worst_case() -> Watch {
+    Watch {
+        assume_root: Access::ReadOnly,
+        assumed_root: AssumedRoot::Missing,
+        session_finding: SessionFinding::RootCredentialUsage,
+        publishing_frequency: Duration::from_mins(15),
+        delivery: Delivery::Twice,
+        ..Watch::in_regions(&["eu-central-1", "us-east-1", "eu-north-1"])
+    }
+}
+
+/// Has the organization audited, and waits until everything has come to rest.
+async fn audit(options: Options, watch: Watch) -> (Stage, Result<(), String>) {
+    let stage = Stage::set(organization(), options).await;
+    stage.aws.watch(watch);
+    stage.deployment.fire_schedules().unwrap();
+    let settled = stage.deployment.settle().await.map_err(|error| format!("{error:#}"));
+    (stage, settled)
+}
+
+#[tokio::test]
+async fn never_reacts_to_itself() {
+    let quiet = Stage::set(organization(), enforcing()).await;
+    quiet.scheduled_audit().await;
+    for watch in [worst_case(), Watch { session_finding: SessionFinding::ShortTermRootCredentialUsage, ..worst_case() }]
+    {
+        let (stage, settled) = audit(enforcing(), watch).await;
+        settled.unwrap();
+        assert_eq!(stage.sessions(), quiet.sessions(), "nobody opened a session because of another");
+        let own = stage.deployment.logs(ROOT_ACTIVITY).unwrap();
+        assert!(own.iter().any(|line| line.to_string().contains("OwnSession")), "the events did come");
+        assert_eq!(stage.logged(ROOT_ACTIVITY, "RootActivity").len(), 0, "and none is a sign of anyone else");
+        assert_eq!(stage.events().len(), quiet.events().len());
+    }
+}
+
+/// A sign of somebody else among our own: it is answered, and the answer answers nothing.
+#[tokio::test]
+async fn the_answer_to_root_usage_is_not_answered() {
+    let stage = Stage::set(organization(), enforcing()).await;
+    stage.aws.watch(worst_case());
+    let mut root = stage.aws.root_user(&SHOP.parse().unwrap());
+    root.sign_in(simulator::aws::Password::Right);
+    stage.deployment.settle().await.unwrap();
+    assert!(stage.root_of(SHOP).is_empty());
+    let (audits, deletions): (Vec<_>, Vec<_>) =
+        stage.sessions().into_iter().partition(|session| session.starts_with("IAMAuditRootUserCredentials"));
+    assert_eq!(deletions.len(), 1);
+    // One for each sign of the login that came by itself, and none for those of the answer.
+    let signs = stage.logged(ROOT_ACTIVITY, "RootActivity");
+    assert!(audits.len() <= signs.len(), "{audits:?} {signs:?}");
+    assert!(signs.iter().all(|sign| sign["accessKeyId"].is_null()), "{signs:?}");
+    assert!(stage.deployment.outcomes(ACCOUNT_JOINED).unwrap().is_empty());
+}
+
+/// The test above can fail: a build that does not know its own sessions goes on for ever.
+#[tokio::test]
+async fn without_knowing_itself_it_never_comes_to_rest() {
+    let forgetful = Binaries::example("forgetful").await.unwrap();
+    let options = enforcing().with_program(ROOT_ACTIVITY, forgetful);
+    let (stage, settled) = audit(options, worst_case()).await;
+    let quiet = Stage::set(organization(), enforcing()).await;
+    quiet.scheduled_audit().await;
+    let signs = stage.logged(ROOT_ACTIVITY, "RootActivity");
+    println!("{} sessions, {} signs, {:?}", stage.sessions().len(), signs.len(), settled);
+    for sign in signs.iter().take(6).chain(signs.iter().rev().take(3)) {
+        println!("{sign}");
+    }
+    for s in stage.sessions().iter().take(30) {
+        println!("{s}");
+    }
+    let error = settled.unwrap_err();
+    assert!(error.contains("after a day"), "{error}");
+    assert!(stage.sessions().len() > 10 * quiet.sessions().len(), "{} sessions", stage.sessions().len());
+}

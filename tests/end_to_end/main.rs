@@ -10,6 +10,7 @@
 mod account_joined;
 mod alerts;
 mod documents;
+mod event_patterns;
 mod evidence;
 mod fault_sweep;
 mod mail;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::config::{SETTINGS, Settings};
 use simulator::template::{Resolved, Resource, Stack, Template};
 
@@ -13,18 +13,64 @@ const DELETE_TASK: &str = "arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCr
 /// The settings of the AWS SDK that the template also sets.
 const SDK_SETTINGS: [&str; 2] = ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"];
 
-/// Our template with the parameters on top of the one that has no default.
-pub(crate) fn deployed(parameters: &[(&str, &str)]) -> Resolved {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml")).unwrap();
-    let mut all = BTreeMap::from([("ManagementAccountId".to_owned(), "111122223333".to_owned())]);
-    all.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+/// The stack's account and home Region, and the organization's management account.
+pub(crate) const AUDIT: &str = "222233334444";
+pub(crate) const HOME: &str = "eu-central-1";
+pub(crate) const MANAGEMENT: &str = "111122223333";
+
+/// The templates that forward events to the stack's bus.
+pub(crate) const MANAGEMENT_ACCOUNT: &str = "organization/management-account.yaml";
+pub(crate) const MEMBER_ACCOUNTS: &str = "organization/member-accounts.yaml";
+pub(crate) const AUDIT_ACCOUNT_REGIONS: &str = "organization/audit-account-regions.yaml";
+
+/// A template of ours as a stack of an account and Region would have it.
+fn resolve(template: &str, account: &str, region: &str, parameters: &[(&str, &str)]) -> Resolved {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(template)).unwrap();
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let stack = Stack {
         name: "unroot".to_owned(),
-        account: "222233334444".to_owned(),
-        region: "eu-central-1".to_owned(),
-        parameters: all,
+        account: account.to_owned(),
+        region: region.to_owned(),
+        parameters: parameters.collect(),
     };
     Template::parse(&text).unwrap().resolve(&stack).unwrap()
+}
+
+/// Our template with the parameters on top of the one that has no default.
+pub(crate) fn deployed(parameters: &[(&str, &str)]) -> Resolved {
+    deployed_in(HOME, parameters)
+}
+
+pub(crate) fn deployed_in(region: &str, parameters: &[(&str, &str)]) -> Resolved {
+    let parameters = [&[("ManagementAccountId", MANAGEMENT)], parameters].concat();
+    resolve("template.yaml", AUDIT, region, &parameters)
+}
+
+/// A template that forwards events to the bus of the stack in `home`, with the parameters on top of that bus.
+pub(crate) fn forwarding(
+    template: &str,
+    account: &str,
+    region: &str,
+    home: &str,
+    parameters: &[(&str, &str)],
+) -> Resolved {
+    let bus = deployed_in(home, &[]).outputs["EventBusArn"].clone();
+    resolve(template, account, region, &[&[("EventBusArn", bus.as_str())], parameters].concat())
+}
+
+/// All templates, each where it belongs.
+fn all_templates() -> [(&'static str, Resolved); 4] {
+    [
+        ("template.yaml", enforcing()),
+        (MANAGEMENT_ACCOUNT, forwarding(MANAGEMENT_ACCOUNT, MANAGEMENT, "us-east-1", HOME, &[])),
+        (MEMBER_ACCOUNTS, forwarding(MEMBER_ACCOUNTS, "444455556666", "us-east-1", HOME, &[])),
+        (AUDIT_ACCOUNT_REGIONS, forwarding(AUDIT_ACCOUNT_REGIONS, AUDIT, "us-east-1", HOME, &[])),
+    ]
+}
+
+fn rule<'a>(resolved: &'a Resolved, logical_id: &str) -> &'a Resource {
+    let found = resolved.of_kind("AWS::Events::Rule").find(|rule| rule.logical_id == logical_id);
+    found.unwrap_or_else(|| panic!("there is no rule {logical_id}"))
 }
 
 fn functions(resolved: &Resolved) -> impl Iterator<Item = &Resource> {
@@ -107,7 +153,7 @@ fn assume_root_is_allowed_only_for_the_tasks_of_the_mode() {
                 roles += 1;
             }
         }
-        assert_eq!(roles, 2, "both functions open root sessions");
+        assert_eq!(roles, 3, "each function opens root sessions");
     }
 }
 
@@ -118,7 +164,7 @@ fn the_roles_deny_what_must_never_be_touched() {
         .filter(|(_, statement)| statement["Effect"] == "Deny" && statement["Action"] == "sts:AssumeRoot")
         .flat_map(|(role, statement)| texts(&statement["Resource"]).into_iter().map(move |arn| format!("{role} {arn}")))
         .collect();
-    for role in ["AccountJoinedRole", "ScheduledAuditRole"] {
+    for role in ["AccountJoinedRole", "RootActivityRole", "ScheduledAuditRole"] {
         for root in ["arn:aws:iam::111122223333:root", "arn:*:iam::555566667777:root", "arn:*:iam::666677778888:root"] {
             assert!(denied.contains(&format!("{role} {root}")), "{role} {root}: {denied:?}");
         }
@@ -168,5 +214,164 @@ fn evidence_is_kept_as_long_as_the_parameters_say() {
         assert_eq!((expiring, locked), expected, "{parameters:?}");
         assert!(rules.iter().all(|rule| rule["Prefix"] == "audits/" || rule.get("ExpirationInDays").is_none()));
         assert_eq!(bucket.text("/VersioningConfiguration/Status").unwrap(), "Enabled");
+    }
+}
+
+/// A pattern may have 2,048 characters: <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html>. The ARNs
+/// in it may be 30 characters longer each than here, since the name of a role has 64 at most.
+#[test]
+fn every_pattern_is_within_the_quota() {
+    for (template, resolved) in all_templates() {
+        let rules: Vec<_> = resolved.of_kind("AWS::Events::Rule").collect();
+        assert!(!rules.is_empty(), "{template}");
+        for rule in rules {
+            let pattern = rule.get("/EventPattern").unwrap().to_string();
+            let length = pattern.len() + 30 * pattern.matches(":role/").count();
+            assert!(length <= 2_048, "{template}: the pattern of {} has {length} characters", rule.logical_id);
+        }
+    }
+}
+
+/// Each queue takes messages from the rules that send to it, be it as a target or as a dead-letter queue, and from no
+/// other.
+#[test]
+fn every_queue_takes_messages_from_its_rules_alone() {
+    for (template, resolved) in all_templates() {
+        let arn_of = |url: &Value| {
+            let queue = resolved.of_kind("AWS::SQS::Queue").find(|queue| url == queue.reference().unwrap());
+            queue.unwrap().arn().unwrap().to_owned()
+        };
+        let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for policy in resolved.of_kind("AWS::SQS::QueuePolicy") {
+            let queues = policy.get("/Queues").unwrap().as_array().unwrap();
+            let statements = policy.get("/PolicyDocument/Statement").unwrap().as_array().unwrap();
+            for statement in statements.iter().filter(|it| it["Principal"]["Service"] == "events.amazonaws.com") {
+                let rules = texts(&statement["Condition"]["ArnEquals"]["aws:SourceArn"]);
+                for queue in queues {
+                    allowed.entry(arn_of(queue)).or_default().extend(rules.iter().cloned());
+                }
+            }
+        }
+        let mut sending: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for rule in resolved.of_kind("AWS::Events::Rule") {
+            for target in rule.get("/Targets").unwrap().as_array().unwrap() {
+                let queues = [&target["Arn"], &target["DeadLetterConfig"]["Arn"]].map(|arn| arn.as_str().unwrap_or(""));
+                for queue in queues.into_iter().filter(|arn| arn.starts_with("arn:aws:sqs:")) {
+                    sending.entry(queue.to_owned()).or_default().insert(rule.arn().unwrap().to_owned());
+                }
+            }
+        }
+        assert_eq!(allowed, sending, "{template}");
+    }
+}
+
+/// INVARIANT (never reacts to itself): our own calls of `AssumeRoot` pass no rule.
+#[test]
+fn the_assume_root_rules_leave_out_exactly_the_roles_that_may_open_root_sessions() {
+    for mode in ["Audit", "Enforce"] {
+        let resolved = deployed(&[("Mode", mode)]);
+        let may_open: BTreeSet<_> = statements(&resolved)
+            .into_iter()
+            .filter(|(_, statement)| {
+                statement["Effect"] == "Allow" && texts(&statement["Action"]).contains(&"sts:AssumeRoot".to_owned())
+            })
+            .map(|(role, _)| format!("arn:aws:iam::{AUDIT}:role/unroot-{role}-SIMULATED"))
+            .collect();
+        for name in ["AssumeRootRule", "ForwardedAssumeRootRule"] {
+            let issuer = "/EventPattern/detail/userIdentity/sessionContext/sessionIssuer/arn";
+            let issuer = rule(&resolved, name).get(issuer).unwrap();
+            assert_eq!(issuer[0], json!({"exists": false}), "{name}");
+            let left_out: BTreeSet<_> = texts(&issuer[1]["anything-but"]).into_iter().collect();
+            assert_eq!(left_out, may_open, "{name} in {mode} mode");
+        }
+    }
+}
+
+/// What is forwarded is what is taken: the same event, but for whose it is, which only the receiving rule knows.
+#[test]
+fn the_forwarding_rules_and_the_receiving_ones_are_after_the_same_events() {
+    let [(_, unroot), forwarding @ ..] = all_templates();
+    for name in ["RootFindingRule", "AssumeRootRule", "RootUserRule"] {
+        let (here, forwarded) = (rule(&unroot, name), rule(&unroot, &format!("Forwarded{name}")));
+        for pointer in ["/EventPattern", "/State", "/Targets"] {
+            assert_eq!(here.get(pointer), forwarded.get(pointer), "{name} {pointer}");
+        }
+        assert_eq!((here.get("/EventBusName"), forwarded.text("/EventBusName").unwrap()), (None, "unroot"), "{name}");
+    }
+    let mut forwarded_by = BTreeSet::new();
+    for (template, resolved) in &forwarding {
+        for rule_here in resolved.of_kind("AWS::Events::Rule") {
+            let name = &rule_here.logical_id;
+            let receiving = match name.as_str() {
+                "AccountJoinedRule" => rule(&unroot, name),
+                _ => rule(&unroot, &format!("Forwarded{name}")),
+            };
+            let mut pattern = receiving.get("/EventPattern").unwrap().clone();
+            pattern.as_object_mut().unwrap().remove("account");
+            if name == "AssumeRootRule" {
+                pattern["detail"].as_object_mut().unwrap().remove("userIdentity");
+            }
+            assert_eq!(rule_here.get("/EventPattern").unwrap(), &pattern, "{template}: {name}");
+            assert_eq!(rule_here.get("/State"), receiving.get("/State"), "{template}: {name}");
+            forwarded_by.insert(format!("{name} of {template}"));
+        }
+    }
+    let expected = [
+        "AccountJoinedRule of organization/management-account.yaml",
+        "AssumeRootRule of organization/audit-account-regions.yaml",
+        "AssumeRootRule of organization/management-account.yaml",
+        "RootFindingRule of organization/audit-account-regions.yaml",
+        "RootUserRule of organization/management-account.yaml",
+        "RootUserRule of organization/member-accounts.yaml",
+    ];
+    assert_eq!(forwarded_by.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+}
+
+/// Without `OrganizationId` nobody but the management account delivers, with it the organization's accounts, and they
+/// may do nothing else.
+#[test]
+fn members_deliver_only_when_their_organization_is_named() {
+    let policies = |parameters: &[(&str, &str)]| -> Vec<Value> {
+        let resolved = deployed(parameters);
+        let policies = resolved.of_kind("AWS::Events::EventBusPolicy");
+        policies.map(|policy| policy.get("/Statement").unwrap().clone()).collect()
+    };
+    let bus = format!("arn:aws:events:{HOME}:{AUDIT}:event-bus/unroot");
+    let management = json!({
+        "Effect": "Allow",
+        "Principal": {"AWS": format!("arn:aws:iam::{MANAGEMENT}:root")},
+        "Action": "events:PutEvents",
+        "Resource": bus,
+    });
+    let members = json!({
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "events:PutEvents",
+        "Resource": bus,
+        "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}},
+    });
+    assert_eq!(policies(&[]), std::slice::from_ref(&management));
+    assert_eq!(policies(&[("OrganizationId", "o-a1b2c3d4e5")]), [management, members]);
+}
+
+/// In the home Region the rules of template.yaml are there already: each event would arrive twice.
+#[test]
+fn the_home_region_forwards_nothing_to_itself() {
+    let suppressing = [("SuppressShortTermFindings", "Enabled"), ("DetectorId", "12abc34d567e8fa901bc2d34e56789f0")];
+    for (region, parameters, expected) in [
+        ("us-east-1", &[] as &[_], (2, 0)),
+        ("us-east-1", &suppressing, (2, 1)),
+        (HOME, &suppressing, (0, 1)),
+        (HOME, &[], (0, 0)),
+    ] {
+        let resolved = forwarding(AUDIT_ACCOUNT_REGIONS, AUDIT, region, HOME, parameters);
+        let filters: Vec<_> = resolved.of_kind("AWS::GuardDuty::Filter").collect();
+        let rules = resolved.of_kind("AWS::Events::Rule").count();
+        assert_eq!((rules, filters.len()), expected, "{region} {parameters:?}");
+        assert_eq!(resolved.resources.len() > filters.len(), rules > 0, "{region}: only with something to forward");
+        for filter in filters {
+            let criteria = json!({"Criterion": {"type": {"Equals": ["Policy:IAMUser/ShortTermRootCredentialUsage"]}}});
+            assert_eq!(filter.get("/FindingCriteria").unwrap(), &criteria, "no other finding is ever archived");
+        }
     }
 }

@@ -255,7 +255,7 @@ fn requests_for_root_sessions_by_others_arrive() {
     }
 }
 
-/// INVARIANT (never reacts to itself): what Unroot does shows as root and as AssumeRoot, and comes back by no rule.
+/// INVARIANT (never reacts to itself): what Unroot does shows as root and as `AssumeRoot`, and comes back by no rule.
 #[test]
 fn what_unroot_does_itself_is_taken_by_no_rule() {
     for role in ["AccountJoinedRole", "RootActivityRole", "ScheduledAuditRole"] {

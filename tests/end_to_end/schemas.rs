@@ -73,6 +73,7 @@ fn every_detail_type_has_a_schema_and_every_schema_a_detail_type() {
         DetailType::Deleted,
         DetailType::DeletionFailed,
         DetailType::NotVerified,
+        DetailType::RootActivity,
         DetailType::AuditCompleted,
     ];
     let mut named: Vec<_> = named.iter().map(|detail_type| detail_type.as_str()).collect();

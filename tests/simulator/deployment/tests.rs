@@ -256,7 +256,7 @@ fn a_service_says_for_whom_it_assumes_a_role() {
     let [_, schedule, rule] = deploy_with_trust(|statement| {
         statement["Condition"] = json!({"ArnLike": {"aws:SourceArn": [
             "arn:aws:scheduler:eu-central-1:222233334444:schedule-group/default",
-            "arn:aws:events:eu-central-1:111122223333:rule/unroot-AccountJoinedRule-SIMULATED",
+            "arn:aws:events:eu-central-1:111122223333:rule/unroot-*-SIMULATED",
         ]}});
     });
     schedule.unwrap();

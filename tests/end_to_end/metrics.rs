@@ -7,7 +7,7 @@ use simulator::aws::NewAccount;
 use simulator::template::Resolved;
 
 use crate::stage::Stage;
-use crate::template;
+use crate::{root_activity, template};
 
 /// A metric by its namespace, its name and its dimensions.
 type MetricId = (String, String, BTreeMap<String, String>);
@@ -61,6 +61,7 @@ async fn alarms_and_dashboard_look_at_what_the_functions_emit() {
     stage.scheduled_audit().await;
     stage.aws.create_account(NewAccount::default());
     stage.deployment.settle().await.unwrap();
+    root_activity::one_of_each(&stage).await;
     let emitted = stage.deployment.metrics().unwrap();
     let emitted: BTreeSet<MetricId> =
         emitted.into_iter().map(|metric| (metric.namespace, metric.name, metric.dimensions)).collect();

@@ -1,14 +1,17 @@
 //! `root-activity`: what each sign of root activity leads to, from the event on the bus where AWS puts it to the mail.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use shared::domain::record::Verdict;
+use shared::domain::root_activity::Triage;
 use simulator::aws::{Fault, FaultKind, Password, SignIn, Watch};
 use simulator::deployment::Bus;
 use simulator::organization::{FULL_AWS_ACCESS, LastUsed, Organization};
 
 use crate::stage::{
-    ACQUIRED, AUDIT, EXEMPT, MANAGEMENT, ROOT_ACTIVITY, SHOP, Stage, auditing, enforcing, id, organization,
-    organization_with,
+    ACQUIRED, AUDIT, BEING_SET_UP, EXEMPT, MANAGEMENT, ROOT_ACTIVITY, SHOP, Stage, auditing, enforcing, id,
+    organization, organization_with,
 };
 
 const ACTIVITY: &str = "Root Activity Detected";
@@ -84,6 +87,27 @@ fn open_window(stage: &Stage, account: &str) {
         "pk": "recovery-window", "sk": account, "accountId": account, "opened": text(now),
         "ends": text(now + time::Duration::hours(1)), "reason": "lost the password",
     }));
+}
+
+/// Puts a sign of each kind.
+pub(crate) async fn one_of_each(stage: &Stage) {
+    let login = "signin-root-console-login-failure";
+    remember_session(stage, "ASIAEXAMPLEROOT00001");
+    open_window(stage, BEING_SET_UP);
+    stage.deployment.put_event(Bus::Unroot, &sample_of(login, "123412341234"));
+    let other = ("/detail/type", json!("UnauthorizedAccess:IAMUser/ConsoleLoginSuccess.B"));
+    let key = ("/detail/resource/accessKeyDetails/accessKeyId", json!("ASIAEXAMPLEROOT00009"));
+    let events = [
+        sample("guardduty-root-credential-usage"),
+        sample("cloudtrail-assume-root-call"),
+        sample_of(login, MANAGEMENT),
+        changed("guardduty-root-credential-usage", &[other, key]),
+        sample_of(login, BEING_SET_UP),
+        sample(login),
+    ];
+    put(stage, &events).await;
+    let kinds: BTreeSet<_> = triage(stage).into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds.len(), Triage::ALL.len() - 1, "{kinds:?}, and our own");
 }
 
 /// Every sample of AWS's events, put where it belongs, through the patterns of the templates.
@@ -372,7 +396,7 @@ async fn root_activity_is_told_even_if_it_cannot_be_remembered() {
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("dynamodb:TransactWriteItems", FaultKind::Denied));
     put(&stage, &[sample("signin-root-console-login-success-no-mfa")]).await;
-    let ids: std::collections::BTreeSet<_> = stage
+    let ids: BTreeSet<_> = stage
         .events()
         .iter()
         .filter(|event| event["detail-type"] == ACTIVITY)

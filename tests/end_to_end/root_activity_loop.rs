@@ -31,6 +31,11 @@ async fn audit(options: Options, watch: Watch) -> (Stage, Result<(), String>) {
     (stage, settled)
 }
 
+fn sorted(mut sessions: Vec<String>) -> Vec<String> {
+    sessions.sort();
+    sessions
+}
+
 #[tokio::test]
 async fn never_reacts_to_itself() {
     let quiet = Stage::set(organization(), enforcing()).await;
@@ -39,7 +44,7 @@ async fn never_reacts_to_itself() {
     {
         let (stage, settled) = audit(enforcing(), watch).await;
         settled.unwrap();
-        assert_eq!(stage.sessions(), quiet.sessions(), "nobody opened a session because of another");
+        assert_eq!(sorted(stage.sessions()), sorted(quiet.sessions()), "nobody opened a session because of another");
         let own = stage.deployment.logs(ROOT_ACTIVITY).unwrap();
         assert!(own.iter().any(|line| line.to_string().contains("OwnSession")), "the events did come");
         assert_eq!(stage.logged(ROOT_ACTIVITY, "RootActivity").len(), 0, "and none is a sign of anyone else");
@@ -74,14 +79,6 @@ async fn without_knowing_itself_it_never_comes_to_rest() {
     let (stage, settled) = audit(options, worst_case()).await;
     let quiet = Stage::set(organization(), enforcing()).await;
     quiet.scheduled_audit().await;
-    let signs = stage.logged(ROOT_ACTIVITY, "RootActivity");
-    println!("{} sessions, {} signs, {:?}", stage.sessions().len(), signs.len(), settled);
-    for sign in signs.iter().take(6).chain(signs.iter().rev().take(3)) {
-        println!("{sign}");
-    }
-    for s in stage.sessions().iter().take(30) {
-        println!("{s}");
-    }
     let error = settled.unwrap_err();
     assert!(error.contains("after a day"), "{error}");
     assert!(stage.sessions().len() > 10 * quiet.sessions().len(), "{} sessions", stage.sessions().len());

@@ -146,8 +146,7 @@ impl Deployment {
     /// the function's.
     pub async fn deploy(aws: &Aws, options: &Options) -> Result<Self> {
         let binaries = Binaries::build().await?;
-        let path = |binary: &str| options.programs.get(binary).cloned().map_or_else(|| binaries.path(binary), Ok);
-        Self::create(aws, options, |binary| Ok(Program { path: path(binary)?, arguments: Vec::new() }))
+        Self::create(aws, options, |binary| Ok(Program { path: binaries.path(binary)?, arguments: Vec::new() }))
     }
 
     /// `program` says what to start for a binary.
@@ -157,6 +156,10 @@ impl Deployment {
         if let Some(name) = options.programs.keys().find(|name| !has_function(unroot, name)) {
             bail!("template.yaml has no function `{name}`");
         }
+        let program = |binary: &str| match options.programs.get(binary) {
+            Some(path) => Ok(Program { path: path.clone(), arguments: Vec::new() }),
+            None => program(binary),
+        };
         let mut functions = BTreeMap::new();
         for resource in unroot.of_kind("AWS::Serverless::Function") {
             let deployed = Deployed::new(aws, &program, options, &stacks, resource);

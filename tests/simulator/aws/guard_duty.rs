@@ -129,9 +129,9 @@ impl World {
         };
         for region in watch.regions.iter().filter(sees) {
             let key = FindingKey { region: region.clone(), account: root_use.account.clone(), of: root_use.of };
-            let number = self.guard_duty.findings.len() + 1;
+            let sequence = &mut self.sequence;
             let finding = self.guard_duty.findings.entry(key.clone()).or_insert_with(|| Finding {
-                id: format!("f1d{number:029x}"),
+                id: format!("f1d{:029x}", sequence.next("finding")),
                 count: 0,
                 first_seen: root_use.at,
                 latest: root_use.clone(),

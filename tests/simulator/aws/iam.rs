@@ -281,7 +281,9 @@ impl World {
         };
         let before = changed.root.clone();
         change(&mut changed.root)?;
-        self.history.entry(account.clone()).or_default().push(before);
+        if changed.root != before {
+            self.history.entry(account.clone()).or_default().push(before);
+        }
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ use super::service::Service;
 use super::{Aws, World};
 use crate::api::ApiError;
 use crate::organization::{
-    AccessKey, AccountId, CredentialStatus, LoginProfile, MfaDevice, RootCredentials, SigningCertificate,
+    AccessKey, AccountId, CredentialStatus, LastUsed, LoginProfile, MfaDevice, RootCredentials, SigningCertificate,
 };
 use crate::policy::PolicyDocument;
 
@@ -47,8 +47,15 @@ pub struct RootUser {
     pub source_ip_address: String,
     pub user_agent: String,
     aws: Aws,
-    /// The access key id of the console's session.
-    session: Option<String>,
+    session: Option<Session>,
+}
+
+/// What root's calls are signed with.
+#[derive(Clone, Debug)]
+enum Session {
+    /// The key id of the console's temporary credentials. They outlive the password: nobody can sign out a session.
+    Console(String),
+    AccessKey(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +70,15 @@ pub enum SignIn {
     Failure,
 }
 
-/// Why the root user cannot do something. Of the first two AWS logs nothing here.
+/// Why the root user cannot do something. Only of what AWS refused there is a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPossible {
     #[error("the root user has no password, and none can be set")]
     NoLoginProfile,
     #[error("the root user is not signed in")]
     NotSignedIn,
+    #[error("the root user has no active access key `{0}`")]
+    NoSuchAccessKey(String),
     /// AWS's answer, which is logged.
     #[error("{code}: {message}")]
     Refused { code: String, message: String },
@@ -122,8 +131,13 @@ impl RootUser {
         let device = root.mfa_devices.first().map(|device| device.serial_number.clone());
         self.log_sign_in(SIGN_IN, "ConsoleLogin", "Success", device.as_deref());
         let number = self.aws.lock().sequence.next("session");
-        self.session = Some(format!("ASIA{number:09}EXAMPLE"));
+        self.session = Some(Session::Console(format!("ASIA{number:09}EXAMPLE")));
         SignIn::Success
+    }
+
+    /// Calls with one of the account's access keys from now on.
+    pub fn use_access_key(&mut self, id: &str) {
+        self.session = Some(Session::AccessKey(id.to_owned()));
     }
 
     /// Asks for the mail with which the password is reset. AWS refuses it where there is no login profile: "cannot sign
@@ -225,8 +239,16 @@ impl RootUser {
         root(&self.account).unwrap_or_default()
     }
 
-    fn session(&self) -> Result<String, NotPossible> {
-        self.session.clone().ok_or(NotPossible::NotSignedIn)
+    /// The session, if its credentials are still good.
+    fn session(&self) -> Result<Session, NotPossible> {
+        let session = self.session.clone().ok_or(NotPossible::NotSignedIn)?;
+        let is_active = |key: &AccessKey| key.status == CredentialStatus::Active && key.id == session.access_key_id();
+        match &session {
+            Session::AccessKey(id) if !self.root().access_keys.iter().any(is_active) => {
+                Err(NotPossible::NoSuchAccessKey(id.clone()))
+            }
+            Session::AccessKey(_) | Session::Console(_) => Ok(session),
+        }
     }
 
     fn needs_login_profile(&self) -> Result<(), NotPossible> {
@@ -276,14 +298,22 @@ impl RootUser {
         let session = self.session()?;
         let now = self.aws.clock.now();
         let mut world = self.aws.lock();
+        if let Session::AccessKey(id) = &session {
+            let last_used = LastUsed { date: now, service: doing.service.to_owned(), region: doing.region.to_owned() };
+            world.change_root_credentials(&self.account, |root| {
+                let key = root.access_keys.iter_mut().find(|key| key.id == *id);
+                key.map(|key| key.last_used = Some(last_used));
+                Ok(())
+            })?;
+        }
         let outcome = world
-            .authorize_root(&self.account, &session, doing, now)
+            .authorize_root(&self.account, session.access_key_id(), doing, now)
             .and_then(|()| world.change_root_credentials(&self.account, change));
 
         let mut event: Value = serde_json::from_str(CALL).unwrap_or_default();
         replace(&mut event, "source", format!("aws.{}", doing.service));
         if let Some(detail) = event.get_mut("detail") {
-            identify_root(detail, self.account.as_str(), &session);
+            identify_root(detail, self.account.as_str(), session.access_key_id());
             replace_at(detail, "/userIdentity/sessionContext/attributes/creationDate", seconds(now));
             replace(detail, "eventSource", format!("{}.amazonaws.com", doing.service));
             replace(detail, "eventName", doing.operation);
@@ -292,6 +322,12 @@ impl RootUser {
             replace(detail, "requestParameters", doing.parameters.clone());
             replace(detail, "responseElements", if outcome.is_ok() { answer.clone() } else { Value::Null });
             replace(detail, "readOnly", is_read_only(doing.operation));
+            if let Session::AccessKey(_) = session {
+                // Long-term credentials have no session, and are not the console's.
+                for (object, member) in [("/userIdentity", "sessionContext"), ("", "sessionCredentialFromConsole")] {
+                    detail.pointer_mut(object).and_then(Value::as_object_mut).map(|object| object.remove(member));
+                }
+            }
             if let (Err(error), Some(detail)) = (&outcome, detail.as_object_mut()) {
                 detail.insert("errorCode".to_owned(), json!(error.code));
                 detail.insert("errorMessage".to_owned(), json!(error.message));
@@ -300,7 +336,7 @@ impl RootUser {
         world.log(event, self.account.as_str(), doing.region, now);
         world.see_root_use(&RootUse {
             account: self.account.clone(),
-            access_key_id: session,
+            access_key_id: session.access_key_id().to_owned(),
             of: UseOf::RootCredentials,
             api: doing.operation.to_owned(),
             service: format!("{}.amazonaws.com", doing.service),
@@ -310,6 +346,14 @@ impl RootUser {
             at: now,
         });
         Ok(outcome?)
+    }
+}
+
+impl Session {
+    fn access_key_id(&self) -> &str {
+        match self {
+            Self::Console(id) | Self::AccessKey(id) => id,
+        }
     }
 }
 

@@ -314,6 +314,20 @@ async fn a_crash_loses_no_message() {
     assert_eq!(deployment.dead_letters("account-joined").unwrap().len(), 2);
 }
 
+#[tokio::test]
+async fn another_program_stands_in_for_one_function() {
+    let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
+    let options = Options::new("http://127.0.0.1:9").with_program("account-joined", "/nonexistent/program");
+    let deployment = Deployment::create(&aws, &options, |_| Ok(tiny_program())).unwrap();
+    assert!(deployment.invoke("scheduled-audit", &json!("describe")).await.unwrap().is_ok());
+    let error = deployment.invoke("account-joined", &json!("describe")).await.unwrap().unwrap_err().to_string();
+    assert!(error.starts_with("Runtime.InvalidEntrypoint"), "{error}");
+
+    let options = options.with_program("account-left", "/nonexistent/program");
+    let error = Deployment::create(&aws, &options, |_| Ok(tiny_program())).unwrap_err().to_string();
+    assert_eq!(error, "template.yaml has no function `account-left`");
+}
+
 /// Time passes until the last event that is due, and no longer.
 #[tokio::test]
 async fn settling_waits_for_the_events_that_are_due() {

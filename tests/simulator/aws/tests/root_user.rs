@@ -133,6 +133,32 @@ async fn a_session_puts_credentials_back() {
     assert!(events[7]["detail"].get("additionalEventData").is_none());
 }
 
+/// A console session goes on when the password is gone; a deleted key is of no use.
+#[tokio::test]
+async fn what_outlives_the_credentials() {
+    let (aws, mut events) = world();
+    let mut console = aws.root_user(&account(FREE));
+    console.sign_in(Password::Right);
+    let key = console.create_access_key().unwrap();
+    let mut script = aws.root_user(&account(FREE));
+    script.use_access_key(&key);
+    script.call("ec2", "DescribeInstances", "eu-west-1").unwrap();
+    let used = root_of(&aws, FREE).access_keys[0].last_used.clone().unwrap();
+    assert_eq!((used.service.as_str(), used.region.as_str()), ("ec2", "eu-west-1"));
+    let logged = emitted(&mut events).pop().unwrap();
+    let identity = &logged["detail"]["userIdentity"];
+    assert_eq!((&identity["type"], &identity["accessKeyId"]), (&json!("Root"), &json!(key)));
+    assert!(identity.get("sessionContext").is_none(), "{identity}");
+    assert!(logged["detail"].get("sessionCredentialFromConsole").is_none());
+    assert_eq!((&logged["region"], &logged["detail"]["readOnly"]), (&json!("eu-west-1"), &json!(true)));
+
+    aws.with_organization(|organization| {
+        organization.accounts.get_mut(&account(FREE)).unwrap().root = RootCredentials::default();
+    });
+    assert_eq!(script.call("ec2", "DescribeInstances", "eu-west-1"), Err(NotPossible::NoSuchAccessKey(key)));
+    assert_eq!(console.call("ec2", "DescribeInstances", "eu-west-1"), Ok(()));
+}
+
 #[tokio::test]
 async fn a_service_control_policy_binds_the_root_user_of_a_member() {
     let aws = aws();

@@ -80,6 +80,6 @@ async fn without_knowing_itself_it_never_comes_to_rest() {
     let quiet = Stage::set(organization(), enforcing()).await;
     quiet.scheduled_audit().await;
     let error = settled.unwrap_err();
-    assert!(error.contains("after a day"), "{error}");
+    assert!(error.contains("no rest after 1440 simulated minutes"), "{error}");
     assert!(stage.sessions().len() > 10 * quiet.sessions().len(), "{} sessions", stage.sessions().len());
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::aws::{Aws, Credentials, PutEvent};
@@ -70,6 +71,8 @@ pub struct Deployment {
     events: tokio::sync::Mutex<UnboundedReceiver<Value>>,
     put: Mutex<Put>,
     deliveries: Mutex<Vec<Delivery>>,
+    /// When the functions' environments were ended last.
+    recycled: Mutex<OffsetDateTime>,
 }
 
 /// The events that functions put on buses: those that still have to be routed, and all of them.
@@ -174,6 +177,7 @@ impl Deployment {
             events: tokio::sync::Mutex::new(aws.events()),
             put: Mutex::new(Put { arriving: aws.put_events(), events: Vec::new() }),
             deliveries: Mutex::default(),
+            recycled: Mutex::new(aws.clock().now()),
             stacks,
         })
     }

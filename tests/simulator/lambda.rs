@@ -113,9 +113,14 @@ impl Function {
         lock(&self.inner.logs.lines).len()
     }
 
-    /// Ends the warm environments, so that the next invocation starts cold, and forgets the logs.
-    pub fn reset(&self) {
+    /// Ends the warm environments, so that the next invocation starts cold: with new credentials.
+    pub fn recycle(&self) {
         lock(&self.inner.idle).clear();
+    }
+
+    /// The same, and forgets the logs.
+    pub fn reset(&self) {
+        self.recycle();
         lock(&self.inner.logs.lines).clear();
     }
 }

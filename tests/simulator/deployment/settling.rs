@@ -18,6 +18,10 @@ const LONGEST_SETTLING: Duration = Duration::from_hours(24);
 /// More invocations than that while settling are an endless loop.
 const MOST_INVOCATIONS: usize = 10_000;
 
+/// "Lambda terminates execution environments every few hours", also of a function that is invoked all the time; their
+/// credentials would expire. <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+const ENVIRONMENTS_LIVE: time::Duration = time::Duration::hours(2);
+
 /// How many kinds of events are named when something never ends.
 const NAMED_EVENTS: usize = 5;
 
@@ -75,6 +79,7 @@ impl Deployment {
                     bail!("no rest after {minutes} simulated minutes: {}", self.what_keeps_coming(&seen));
                 }
                 self.aws.clock().advance(wait);
+                self.recycle_environments();
                 continue;
             }
             tokio::select! {
@@ -90,6 +95,15 @@ impl Deployment {
                 // Events and messages may have come meanwhile.
                 () = tokio::time::sleep(Duration::from_millis(10)) => {}
             }
+        }
+    }
+
+    fn recycle_environments(&self) {
+        let now = self.aws.clock().now();
+        let mut recycled = lock(&self.recycled);
+        if now - *recycled >= ENVIRONMENTS_LIVE {
+            *recycled = now;
+            self.functions.values().for_each(|deployed| deployed.function.recycle());
         }
     }
 

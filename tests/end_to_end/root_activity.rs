@@ -378,10 +378,10 @@ async fn who_looks_at_all_accounts_is_one_mail() {
 #[tokio::test]
 async fn without_the_state_nothing_is_done_and_nothing_is_lost() {
     let stage = Stage::enforcing().await;
+    remember_session(&stage, "ASIAEXAMPLEROOT00001");
     stage.aws.inject(Fault::at("dynamodb:BatchGetItem", FaultKind::Error500).times(9));
     put(&stage, &[sample("guardduty-root-credential-usage")]).await;
-    assert_eq!(told(&stage), [as_told(SHOP, "RootUsage", "High", true)]);
-    assert_eq!(stage.sessions().len(), 2, "{:?}", stage.sessions());
+    assert!(stage.aws.fault_hits() == 9 && stage.sessions().is_empty() && told(&stage).is_empty(), "it is ours");
 
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("dynamodb:*", FaultKind::Denied));

@@ -62,7 +62,7 @@ async fn a_sign_in_is_logged_where_it_takes_place() {
         let detail = &event["detail"];
         assert_eq!((&detail["sourceIPAddress"], &detail["userAgent"]), (&json!("203.0.113.9"), &json!("curl/8")));
         assert_eq!(detail["userIdentity"]["arn"], format!("arn:aws:iam::{FREE}:root"));
-        assert_eq!(detail["awsRegion"], "us-west-2");
+        assert_eq!((&detail["awsRegion"], &detail["recipientAccountId"]), (&json!("us-west-2"), &json!(FREE)));
     }
     assert_eq!(events[1]["detail"]["additionalEventData"]["MFAUsed"], "No");
     let with_mfa = &events[3]["detail"]["additionalEventData"];
@@ -130,6 +130,8 @@ async fn a_session_puts_credentials_back() {
     assert!(session.starts_with("ASIA") && session.ends_with("EXAMPLE"), "{session}");
     assert!(created["userIdentity"]["sessionContext"].get("assumedRoot").is_none());
     assert_eq!(events[5]["detail"]["responseElements"], Value::Null);
+    // SHOP is the account of the samples.
+    assert!(events.iter().all(|event| !event.to_string().contains(SHOP)), "something of a sample is left");
     assert!(events[7]["detail"].get("additionalEventData").is_none());
 }
 
@@ -200,5 +202,7 @@ async fn guard_duty_finds_the_use_of_root_credentials() {
         detail["description"],
         "The API DescribeAlarms was invoked using root credentials from IP address 203.0.113.9."
     );
-    assert!(detail["resource"]["accessKeyDetails"]["accessKeyId"].as_str().unwrap().starts_with("ASIA"));
+    let key = detail["resource"]["accessKeyDetails"]["accessKeyId"].as_str().unwrap();
+    assert!(key.starts_with("ASIA0"), "{key}");
+    assert!(!finding.to_string().contains(SHOP), "something of the sample is left: {finding}");
 }

@@ -263,8 +263,9 @@ impl Rule {
     }
 }
 
-/// Whether it is a read-only management event from CloudTrail. AWS adds that some such events arrive all the same, since
-/// their names do not begin with Describe, Get or List; which, it lists, without `AssumeRoot`. Here none arrives.
+/// Whether it is a read-only management event from CloudTrail. AWS goes by the names too, "Describe, Get, or List" and a
+/// list: <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-management-event-list.html>. How it takes
+/// `AssumeRoot` is not known. Here `readOnly` decides.
 fn is_read_only(event: &Value) -> bool {
     let detail = |name: &str| event.get("detail").and_then(|detail| detail.get(name));
     let is_cloud_trail = detail("eventSource").is_some() && detail("eventName").is_some();

@@ -1,9 +1,9 @@
 //! GuardDuty as far as it reports the use of root: findings on the default bus of its delegated administrator, which is
 //! the audit account, in each Region in which it is on.
 //!
-//! "For global events, such as IAM and STS, GuardDuty processes them in each Region":
-//! <https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_data-sources.html#cloudtrail_global>. A finding that occurs
-//! again keeps its id and is told again when the administrator's publishing frequency says so:
+//! Of global services like IAM it "replicates those events and processes them in each Region where you have enabled
+//! GuardDuty": <https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_data-sources.html#cloudtrail_global>. A finding
+//! that occurs again keeps its id and is told again when the administrator's publishing frequency says so:
 //! <https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_findings_eventbridge.html>. By what it takes two calls for
 //! the same finding AWS does not publish; here it is Region, account and type.
 

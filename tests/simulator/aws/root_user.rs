@@ -140,8 +140,9 @@ impl RootUser {
         self.session = Some(Session::AccessKey(id.to_owned()));
     }
 
-    /// Asks for the mail with which the password is reset. AWS refuses it where there is no login profile: "cannot sign
-    /// in or run password recovery" (IAM user guide, "Centrally manage root access").
+    /// Asks for the mail with which the password is reset. Where there is no login profile AWS does not let root recover it
+    /// ("Centralize root access for member accounts" in the IAM user guide); whether it logs that somebody tried is not
+    /// known.
     pub fn request_password_recovery(&mut self) -> Result<(), NotPossible> {
         self.needs_login_profile()?;
         self.log_sign_in(RECOVERY_REQUESTED, "PasswordRecoveryRequested", "Success", None);

@@ -208,8 +208,8 @@ fn dashboard(resource: &Resource) -> Result<()> {
     Ok(())
 }
 
-/// A filter that does not archive what it matches only sorts the console's list. Of the criteria only `Eq` (which older
-/// templates spell `Equals`) on the fields that findings about root have is known.
+/// A filter that does not archive what it matches only sorts the console's list. Of the criteria only `Equals`, which also
+/// goes by `Eq`, on the fields that findings about root have is known.
 fn finding_filter(resource: &Resource, stack: &Stack, aws: &Aws) -> Result<()> {
     resource.expect_only(&["Name", "Description", "Action", "DetectorId", "FindingCriteria", "Rank", "Tags"])?;
     ensure!(!resource.text("/DetectorId")?.is_empty(), "DetectorId must not be empty");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::roles::Roles;
 use super::{Bus, Options, lock, resources};
 use crate::aws::Aws;
-use crate::event_buses::{Arrival, Delivery, EventBuses};
+use crate::event_buses::{Arrival, Delivery, DeliveryOutcome, EventBuses};
 use crate::organization::AccountId;
 use crate::template::{Resolved, Stack, Template};
 
@@ -54,7 +54,8 @@ pub(super) struct Stacks {
     members: Members,
 }
 
-/// The stack set of organization/member-accounts.yaml. An organization may have ten thousand accounts, so a member gets
+/// The stack set of organization/member-accounts.yaml. Stack sets with service-managed permissions reach every member but
+/// never the management account ("Considerations" on them in the CloudFormation user guide). An organization may have ten thousand accounts, so a member gets
 /// its stack in a Region when the first event comes to its bus there.
 #[derive(Debug)]
 struct Members {
@@ -117,9 +118,7 @@ impl Stacks {
             aws: aws.clone(),
             members,
         };
-        // A template that cannot be deployed fails now, not with the first event. StackSets never deploy to the
-        // management account, whatever they are told.
-        // <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stacksets-orgs-manage-auto-deployment.html>
+        // A template that cannot be deployed fails now, not with the first event.
         for region in MEMBER_REGIONS {
             stacks.create_member(&audit_account, region).context(file)?;
         }
@@ -143,8 +142,11 @@ impl Stacks {
         let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let account: Option<AccountId> = account.parse().ok();
         let organization_id = account.as_ref().and_then(|account| self.aws.organization_id_of(account));
-        if let Some(account) = account {
-            self.bring_up_to_date(&account, region, bus_arn, organization_id.is_some());
+        if let Some(account) = account
+            && let Err(error) = self.bring_up_to_date(&account, region, bus_arn, organization_id.is_some())
+        {
+            let outcome = DeliveryOutcome::Lost { reason: format!("organization/member-accounts.yaml: {error:#}") };
+            return vec![Delivery { rule_arn: String::new(), target_arn: self.unroot_bus_arn.clone(), outcome }];
         }
         lock(&self.buses).put(
             self.aws.queues(),
@@ -159,19 +161,25 @@ impl Stacks {
     }
 
     /// As the stack set's automatic deployment does: a member has the stack, and who has left has it no more.
-    fn bring_up_to_date(&self, account: &AccountId, region: &str, bus_arn: &str, is_in_organization: bool) {
+    fn bring_up_to_date(
+        &self,
+        account: &AccountId,
+        region: &str,
+        bus_arn: &str,
+        is_in_organization: bool,
+    ) -> Result<()> {
         if !MEMBER_REGIONS.contains(&region) || account.as_str() == self.management_account {
-            return;
+            return Ok(());
         }
         let key = (account.clone(), region.to_owned());
         let is_created = lock(&self.members.created).contains(&key);
         if is_in_organization && !is_created {
-            // The template was deployed before, so nothing but the ids are different.
-            let _ = self.create_member(account, region);
+            self.create_member(account, region)?;
         } else if !is_in_organization && is_created {
             lock(&self.members.created).remove(&key);
             lock(&self.buses).rules.remove(bus_arn);
         }
+        Ok(())
     }
 
     fn create_member(&self, account: &AccountId, region: &str) -> Result<()> {

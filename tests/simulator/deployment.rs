@@ -165,7 +165,7 @@ impl Deployment {
         };
         let mut functions = BTreeMap::new();
         for resource in unroot.of_kind("AWS::Serverless::Function") {
-            let deployed = Deployed::new(aws, &program, options, &stacks, resource);
+            let deployed = Deployed::new(aws, program, options, &stacks, resource);
             let (binary, deployed) = deployed.with_context(|| format!("template.yaml: `{}`", resource.logical_id))?;
             functions.insert(binary, deployed);
         }

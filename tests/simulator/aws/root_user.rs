@@ -303,7 +303,9 @@ impl RootUser {
             let last_used = LastUsed { date: now, service: doing.service.to_owned(), region: doing.region.to_owned() };
             world.change_root_credentials(&self.account, |root| {
                 let key = root.access_keys.iter_mut().find(|key| key.id == *id);
-                key.map(|key| key.last_used = Some(last_used));
+                if let Some(key) = key {
+                    key.last_used = Some(last_used);
+                }
                 Ok(())
             })?;
         }

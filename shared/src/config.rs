@@ -152,10 +152,7 @@ impl Settings {
             Some(Self {
                 mode: mode?,
                 scope: Scope { management_account: management_account?, exempt_accounts, organizational_units },
-                hold_back: HoldBack {
-                    keys_used_within: Duration::from_hours(days? * 24),
-                    keys_older_than: Duration::ZERO,
-                },
+                hold_back: HoldBack { keys_used_within: Duration::from_hours(days? * 24), keys_created_before: None },
                 queue: queue?,
                 dead_letter_queue: dead_letter_queue?,
                 stores: Stores { state_table: state_table?, evidence_bucket: evidence_bucket?, event_bus: event_bus? },

@@ -50,6 +50,8 @@ pub struct Recorded {
     pub since: BTreeMap<AccountId, OffsetDateTime>,
     /// Over the whole run so far.
     pub alerts: AlertCounts,
+    /// Those of whose root sessions people have had a message.
+    pub callers: BTreeSet<String>,
     /// Why not everything could be remembered and told.
     pub problem: Option<Problem>,
 }
@@ -57,6 +59,12 @@ pub struct Recorded {
 impl Recorder {
     /// Begins to record for the run; `alerts` are those that it has raised so far. It ends before the invocation does.
     pub fn start(aws: &Aws, run: Run, alerts: AlertCounts, invocation: &Invocation) -> Self {
+        let notifier = Notifier::new(run.trigger, alerts, BTreeSet::new());
+        Self::start_with(aws, run, notifier, invocation)
+    }
+
+    /// The same for who knows what people were told before.
+    pub fn start_with(aws: &Aws, run: Run, notifier: Notifier, invocation: &Invocation) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let worker = Worker {
             aws: aws.clone(),
@@ -66,8 +74,8 @@ impl Recorder {
             waiting: Vec::new(),
             untold: Vec::new(),
             told: Vec::new(),
-            notifier: Notifier::new(alerts),
-            recorded: Recorded { alerts, ..Recorded::default() },
+            recorded: Recorded { alerts: notifier.counts(), ..Recorded::default() },
+            notifier,
         };
         Self { seen: sender, worker: tokio::spawn(worker.work(receiver)) }
     }
@@ -76,9 +84,9 @@ impl Recorder {
         self.send(Seen::Account(Box::new(record)));
     }
 
-    /// Root activity, with the record of the look at the account if it was looked at for this.
-    pub fn record_activity(&self, sighting: Sighting, record: Option<AccountRecord>) {
-        self.send(Seen::Activity { sighting: Box::new(sighting), record: record.map(Box::new) });
+    /// Root activity, with the record of the look at the account if it was looked at for this. It is told at once.
+    pub fn record_activity(&self, sighting: Sighting, record: Option<AccountRecord>, unremembered: Unremembered) {
+        self.send(Seen::Activity { sighting: Box::new(sighting), record: record.map(Box::new), unremembered });
     }
 
     fn send(&self, seen: Seen) {
@@ -101,7 +109,15 @@ impl Recorder {
 #[derive(Debug)]
 enum Seen {
     Account(Box<AccountRecord>),
-    Activity { sighting: Box<Sighting>, record: Option<Box<AccountRecord>> },
+    Activity { sighting: Box<Sighting>, record: Option<Box<AccountRecord>>, unremembered: Unremembered },
+}
+
+/// What becomes of root activity that cannot be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unremembered {
+    Tell,
+    /// It was told when it came before.
+    Keep,
 }
 
 /// What was seen waits to be remembered, the alerts that follow from it to be told, and those to be forgotten in the
@@ -130,8 +146,9 @@ impl Worker {
                         break;
                     }
                     // After a failure the next try waits: the store may be throttled.
-                    if self.waiting.len() >= BATCH && self.recorded.problem.is_none() {
-                        self.flush(BATCH).await;
+                    let least = if self.waiting.iter().any(Seen::is_urgent) { 1 } else { BATCH };
+                    if self.waiting.len() >= least && self.recorded.problem.is_none() {
+                        self.flush(least).await;
                     }
                 }
                 _ = patience.tick() => self.flush(1).await,
@@ -213,6 +230,7 @@ impl Worker {
         let told: Vec<_> = self.untold.drain(..taken).collect();
         self.notifier.notify(&told);
         self.recorded.alerts = self.notifier.counts();
+        self.recorded.callers.clone_from(self.notifier.callers());
         self.told.extend(told);
         failure.map_or(Ok(()), Err)
     }
@@ -284,16 +302,26 @@ impl Seen {
     fn posture(&self, previous: Option<&Posture>, run: &Run) -> Posture {
         match self {
             Self::Account(record) => Posture::after(previous, record, run),
-            Self::Activity { sighting, record } => {
+            Self::Activity { sighting, record, .. } => {
                 Posture::after_activity(previous, sighting, record.as_deref(), run, OffsetDateTime::now_utc())
             }
         }
     }
 
     fn can_be_found_again(&self) -> bool {
+        let is_unchanged = |record: &AccountRecord| record.removed.is_empty() && record.attempted.is_empty();
         match self {
-            Self::Account(record) => record.removed.is_empty() && record.attempted.is_empty(),
-            Self::Activity { .. } => false,
+            Self::Account(record) => is_unchanged(record),
+            Self::Activity { record, unremembered, .. } => {
+                *unremembered == Unremembered::Keep && record.as_deref().is_none_or(is_unchanged)
+            }
+        }
+    }
+
+    fn is_urgent(&self) -> bool {
+        match self {
+            Self::Account(_) => false,
+            Self::Activity { .. } => true,
         }
     }
 }

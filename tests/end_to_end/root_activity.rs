@@ -1,13 +1,16 @@
 //! `root-activity`: what each sign of root activity leads to, from the event on the bus where AWS puts it to the mail.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::domain::record::Verdict;
 use shared::domain::root_activity::Triage;
 use simulator::aws::{Fault, FaultKind, Password, SignIn, Watch};
 use simulator::deployment::Bus;
-use simulator::organization::{FULL_AWS_ACCESS, LastUsed, Organization};
+use simulator::organization::{CredentialStatus, FULL_AWS_ACCESS, LastUsed, Organization};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::stage::{
     ACQUIRED, AUDIT, BEING_SET_UP, EXEMPT, MANAGEMENT, ROOT_ACTIVITY, SHOP, Stage, auditing, enforcing, id,
@@ -80,13 +83,21 @@ fn remember_session(stage: &Stage, key: &str) {
     }));
 }
 
-fn open_window(stage: &Stage, account: &str) {
-    let now = time::OffsetDateTime::now_utc();
-    let text = |at: time::OffsetDateTime| at.format(&time::format_description::well_known::Rfc3339).unwrap();
+fn text(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap()
+}
+
+fn remember_window(stage: &Stage, account: &str, opened: OffsetDateTime, ends: OffsetDateTime) {
     stage.remember(&json!({
-        "pk": "recovery-window", "sk": account, "accountId": account, "opened": text(now),
-        "ends": text(now + time::Duration::hours(1)), "reason": "lost the password",
+        "pk": "recovery-window", "sk": account, "accountId": account, "opened": text(opened), "ends": text(ends),
+        "reason": "lost the password",
     }));
+}
+
+/// One that was open already when AWS's samples were made.
+fn open_window(stage: &Stage, account: &str) {
+    let opened = time::macros::datetime!(2026-11-01 00:00 UTC);
+    remember_window(stage, account, opened, OffsetDateTime::now_utc() + time::Duration::hours(1));
 }
 
 /// Puts a sign of each kind.
@@ -245,7 +256,7 @@ async fn a_session_of_ours_leads_to_nothing() {
 #[tokio::test]
 async fn a_key_that_is_too_new_to_be_known_is_asked_for_again() {
     let stage = Stage::enforcing().await;
-    let now = time::OffsetDateTime::now_utc().format(&time::format_description::well_known::Rfc3339).unwrap();
+    let now = text(OffsetDateTime::now_utc());
     let event = changed("cloudtrail-assume-root-call", &[("/detail/eventTime", json!(now))]);
     put(&stage, &[event]).await;
     let waited = stage.deployment.logs(ROOT_ACTIVITY).unwrap().into_iter();
@@ -318,7 +329,7 @@ async fn an_account_that_cannot_be_read_is_told_at_once() {
     let mails = mails(&stage);
     assert_eq!(mails.len(), 1, "{mails:?}");
     assert!(mails[0].contains("service control policy"), "{}", mails[0]);
-    assert_eq!(stage.deployment.dead_letters(ROOT_ACTIVITY).unwrap().len(), 1, "and waits for a person");
+    assert!(stage.deployment.dead_letters(ROOT_ACTIVITY).unwrap().is_empty(), "one message says it all");
 
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("organizations:DescribeAccount", FaultKind::Error500).times(6));
@@ -348,6 +359,12 @@ async fn one_use_of_root_is_told_once() {
     // And yet each time somebody looked.
     assert_eq!(triage(&stage).len(), 5);
     assert!(stage.logged(ROOT_ACTIVITY, "AccountRecord").len() >= 3);
+    // From elsewhere it is somebody else.
+    let mut elsewhere = finding("eu-central-1", "one", 401);
+    elsewhere["detail"]["service"]["action"]["awsApiCallAction"]["remoteIpDetails"]["ipAddressV4"] =
+        json!("203.0.113.9");
+    put(&stage, &[elsewhere]).await;
+    assert_eq!(mails(&stage).len(), 2);
 }
 
 /// The console opens a session in each account for whoever opens its page.
@@ -363,16 +380,91 @@ async fn who_looks_at_all_accounts_is_one_mail() {
             let mut event = changed("cloudtrail-assume-root-call", &[("/account", json!(MANAGEMENT))]);
             event["detail"]["requestParameters"]["targetPrincipal"] = json!(account);
             event["detail"]["responseElements"]["credentials"]["accessKeyId"] = json!(key);
+            let task = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials";
+            event["detail"]["requestParameters"]["taskPolicyArn"]["arn"] = json!(task);
             event["region"] = json!("us-east-1");
             event
         })
         .collect();
     put(&stage, &events).await;
     assert_eq!(told(&stage).len(), accounts.len(), "each account has its event");
-    let mails = mails(&stage);
-    assert!(mails.len() <= 2, "{} mails for {} accounts", mails.len(), accounts.len());
-    assert!(mails[0].contains("other accounts"), "{}", mails[0]);
+    let first = mails(&stage);
+    assert_eq!(first.len(), 1, "for {} accounts", accounts.len());
+    assert!(first[0].contains("other accounts"), "{}", first[0]);
     assert!(stage.sessions().is_empty());
+    // It goes on for minutes, in an invocation of its own each time.
+    for event in &events[..5] {
+        let mut event = event.clone();
+        event["detail"]["responseElements"]["credentials"]["accessKeyId"] = json!("ASIAFOREIGN00099EXAMPLE");
+        put(&stage, &[event]).await;
+    }
+    assert_eq!(mails(&stage).len(), 1);
+}
+
+/// Organizations hangs: nothing needs to be asked to know the management account, and nobody waits for the others.
+#[tokio::test]
+async fn a_service_that_hangs_silences_nobody() {
+    let short = enforcing().with_timeout(ROOT_ACTIVITY, Duration::from_secs(3));
+    let stage = Stage::set(Organization::sample(20).unwrap(), short).await;
+    stage.aws.inject(Fault::at("organizations:DescribeAccount", FaultKind::Timeout));
+    let login = "signin-root-console-login-success-no-mfa";
+    let accounts: Vec<_> = stage.aws.organization().accounts.keys().cloned().collect();
+    let accounts = accounts.iter().filter(|account| account.as_str() != MANAGEMENT).take(12);
+    let events: Vec<_> = accounts.map(|account| sample_of(login, account.as_str())).collect();
+    put(&stage, &[events, vec![sample_of(login, MANAGEMENT)]].concat()).await;
+    let told = told(&stage);
+    assert!(told.contains(&as_told(MANAGEMENT, "ManagementAccount", "Critical", true)), "{told:?}");
+    assert_eq!(told.len(), 13, "{told:?}");
+}
+
+/// A key that is 20 hours old and in use.
+fn new_key_in_use(stage: &Stage) {
+    let now = OffsetDateTime::now_utc();
+    stage.aws.with_organization(|organization| {
+        let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
+        root.access_keys.truncate(1);
+        let key = &mut root.access_keys[0];
+        key.create_date = now - time::Duration::hours(20);
+        key.status = CredentialStatus::Active;
+        let date = now - time::Duration::minutes(5);
+        key.last_used = Some(LastUsed { date, service: "s3".to_owned(), region: "us-east-1".to_owned() });
+    });
+}
+
+/// Anyone can fail to sign in, and no production stops for it; who got in has made the keys since.
+#[tokio::test]
+async fn a_key_in_use_goes_only_if_it_was_made_after_somebody_got_in() {
+    for (name, at, expected) in [
+        ("signin-root-console-login-failure", time::Duration::hours(-21), 1),
+        ("guardduty-root-credential-usage", time::Duration::hours(-21), 1),
+        ("signin-root-console-login-success-no-mfa", time::Duration::minutes(-10), 1),
+        ("signin-root-console-login-success-no-mfa", time::Duration::hours(-21), 0),
+    ] {
+        let stage = Stage::enforcing().await;
+        new_key_in_use(&stage);
+        let at = text(OffsetDateTime::now_utc() + at);
+        let pointer =
+            if name.starts_with("guardduty") { "/detail/service/eventFirstSeen" } else { "/detail/eventTime" };
+        put(&stage, &[changed(name, &[(pointer, json!(at))])]).await;
+        assert_eq!(stage.root_of(SHOP).access_keys.len(), expected, "{name} {at}: {:?}", stage.changes());
+    }
+}
+
+/// The owner recovers in the window; who goes on in the console after it has closed is told.
+#[tokio::test]
+async fn a_session_that_goes_on_after_its_window_is_told() {
+    let stage = Stage::enforcing().await;
+    let now = OffsetDateTime::now_utc();
+    let login = |id: &str| {
+        let time = ("/detail/eventTime", json!(text(now)));
+        changed("signin-root-console-login-success-no-mfa", &[("/detail/eventID", json!(id)), time])
+    };
+    remember_window(&stage, SHOP, now - time::Duration::hours(1), now + time::Duration::hours(1));
+    put(&stage, &[login("one")]).await;
+    assert_eq!((told(&stage), mails(&stage).len()), (vec![as_told(SHOP, "RecoveryWindow", "Informational", false)], 0));
+    remember_window(&stage, SHOP, now - time::Duration::hours(2), now - time::Duration::hours(1));
+    put(&stage, &[login("another")]).await;
+    assert_eq!(mails(&stage).len(), 1, "{:?}", told(&stage));
 }
 
 #[tokio::test]

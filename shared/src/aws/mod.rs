@@ -28,7 +28,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use time::OffsetDateTime;
 
 use crate::config::{Settings, Stores};
-use opened_sessions::OpenedSessions;
+use opened_sessions::{OpenedSessions, Remembers};
 
 /// An account that needs longer than a few tries needs minutes, as AWS says of `EntityTemporarilyUnmodifiable`. The next
 /// run has them; here the other accounts wait.
@@ -46,6 +46,7 @@ pub struct Aws {
     eventbridge: aws_sdk_eventbridge::Client,
     stores: Stores,
     opened_sessions: OpenedSessions,
+    remembers: Remembers,
     /// The name of this function.
     function: String,
     request_timeout: Duration,
@@ -103,6 +104,7 @@ impl Aws {
             eventbridge: aws_sdk_eventbridge::Client::new(&config),
             stores: stores.clone(),
             opened_sessions: OpenedSessions::default(),
+            remembers: Remembers::InBatches,
             function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
             request_timeout: tuning.request_timeout,
             patience: Patience { first_wait: tuning.retry_backoff },

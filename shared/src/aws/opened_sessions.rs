@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Aws;
 use super::state::RememberedSession;
+use crate::domain::failure::Failure;
 
 /// Filled where sessions are opened, emptied where they are remembered: also what an examination opened that was given
 /// up is remembered.
@@ -20,7 +21,37 @@ impl OpenedSessions {
     }
 }
 
+/// When root sessions are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remembers {
+    /// Within seconds, many at once.
+    InBatches,
+    /// Before anything is done in them.
+    AtOnce,
+}
+
 impl Aws {
+    /// The same clients, for who must not open a session that nobody knows to be ours: one that cannot be remembered is
+    /// not used, so no log ever shows it.
+    #[must_use]
+    pub fn remembering_sessions_at_once(&self) -> Self {
+        Self { remembers: Remembers::AtOnce, ..self.clone() }
+    }
+
+    /// Remembers the session that was just opened, if it is to be used only then.
+    pub(super) async fn remember_opened(&self, session: RememberedSession) -> Result<(), Failure> {
+        self.opened_sessions.add(session.clone());
+        match self.remembers {
+            Remembers::InBatches => Ok(()),
+            Remembers::AtOnce => {
+                let session = [session];
+                self.write_sessions(&session).await?;
+                self.forget_opened_sessions(&session);
+                Ok(())
+            }
+        }
+    }
+
     /// Sessions that are not yet remembered, at most so many.
     pub fn opened_sessions(&self, most: usize) -> Vec<RememberedSession> {
         self.opened_sessions.lock().iter().take(most).cloned().collect()

@@ -97,17 +97,18 @@ impl Aws {
             }
             session => session,
         }?;
-        self.opened_sessions.add(RememberedSession {
-            session: session.opened.clone(),
-            account_id: session.account.clone(),
-            function: self.function.clone(),
-        });
         info!(
             account = %session.account,
             task = %T::POLICY,
             access_key_id = %session.opened.access_key_id,
             "opened a root session"
         );
+        let remembered = RememberedSession {
+            session: session.opened.clone(),
+            account_id: session.account.clone(),
+            function: self.function.clone(),
+        };
+        self.remember_opened(remembered).await?;
         Ok(session)
     }
 

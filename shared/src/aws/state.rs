@@ -5,6 +5,7 @@
 //! | `account#111122223333` | `posture` | the posture of an account |
 //! | `session#ASIA...` | `session` | a root session that we opened; DynamoDB deletes it after `expiresAt` |
 //! | `recovery-window` | an account id | a recovery window that nobody has closed |
+//! | `root-activity` | `told-callers` | of whose root sessions people were told |
 //! | `audit` | `last-complete` | the last audit of the whole organization |
 //!
 //! What it must not do: overwrite what it has not read. A posture is written only over the version that it follows.
@@ -23,6 +24,7 @@ use super::api_failure::{failed, unreadable};
 use crate::domain::audit_history::CompleteAudit;
 use crate::domain::failure::{Cause, Failure};
 use crate::domain::id::{AccessKeyId, AccountId};
+use crate::domain::notification::ToldCallers;
 use crate::domain::posture::Posture;
 use crate::domain::record::OpenedSession;
 use crate::domain::recovery_window::{RecoveryWindow, RecoveryWindows};
@@ -129,6 +131,18 @@ impl Aws {
         // That there is one is enough, whatever it says.
         let ids = items.iter().map(|item| text(item, "pk")?.strip_prefix("session#")?.parse().ok());
         ids.collect::<Option<_>>().ok_or_else(|| unreadable(READ, "an item that nobody asked for"))
+    }
+
+    /// Of whose root sessions people were told.
+    pub async fn told_callers(&self) -> Result<ToldCallers, Failure> {
+        let item = self.read_items(vec![key("root-activity", "told-callers")]).await?.pop();
+        item.map_or_else(|| Ok(ToldCallers::default()), |item| read(READ, item))
+    }
+
+    /// Who is overtaken only has someone told twice.
+    pub async fn write_told_callers(&self, callers: &ToldCallers) -> Result<(), Failure> {
+        let item = item("root-activity", "told-callers", callers)?;
+        self.write(vec![self.put(item)]).await.map(drop)
     }
 
     /// The recovery windows that nobody has closed.

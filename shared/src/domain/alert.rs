@@ -226,7 +226,7 @@ pub fn in_one_line(text: &str) -> String {
         '\\' => '/',
         '<' => '‹',
         '>' => '›',
-        letter if letter.is_control() || ['\u{2028}', '\u{2029}'].contains(&letter) => ' ',
+        letter if letter.is_control() || is_unseen(letter) => ' ',
         letter => letter,
     });
     let mut line: String = safe.clone().take(LONGEST).collect();
@@ -236,13 +236,19 @@ pub fn in_one_line(text: &str) -> String {
     line
 }
 
+/// Separators of lines and paragraphs, and what changes the direction of a text or has no width: with them a text reads
+/// otherwise than it is.
+fn is_unseen(letter: char) -> bool {
+    matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_text_cannot_leave_its_line_or_its_quotes() {
-        assert_eq!(in_one_line("a\"b\nc\r\td\u{2028}e\\n<!channel>"), "a'b c  d e/n‹!channel›");
+        assert_eq!(in_one_line("a\"b\nc\r\td\u{2028}e\\n<!channel>\u{202e}f"), "a'b c  d e/n‹!channel› f");
         assert_eq!(in_one_line(&"x".repeat(700)).chars().count(), 601);
     }
 

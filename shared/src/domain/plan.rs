@@ -58,8 +58,8 @@ pub enum HeldBackReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HoldBack {
     pub keys_used_within: Duration,
-    /// A younger key is deleted even if it is used.
-    pub keys_older_than: Duration,
+    /// A key that was created later is deleted even if it is used; `None` holds back keys of any age.
+    pub keys_created_before: Option<OffsetDateTime>,
 }
 
 impl DeletionPlan {
@@ -129,7 +129,7 @@ impl HeldBack {
 }
 
 fn recent_use(key: &AccessKey, hold_back: HoldBack, now: OffsetDateTime) -> Option<HeldBackReason> {
-    if key.created.is_some_and(|created| created > now - hold_back.keys_older_than) {
+    if key.created.zip(hold_back.keys_created_before).is_some_and(|(created, before)| created >= before) {
         return None;
     }
     match (&key.status, &key.last_used) {
@@ -148,8 +148,7 @@ mod tests {
     use crate::domain::credentials::{LoginProfile, MfaDevice, SigningCertificate};
 
     const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
-    const TWO_WEEKS: HoldBack =
-        HoldBack { keys_used_within: Duration::from_hours(14 * 24), keys_older_than: Duration::ZERO };
+    const TWO_WEEKS: HoldBack = HoldBack { keys_used_within: Duration::from_hours(14 * 24), keys_created_before: None };
 
     fn key(id: &str, status: AccessKeyStatus, last_used: Option<OffsetDateTime>) -> AccessKey {
         let last_used = match last_used {
@@ -199,7 +198,7 @@ mod tests {
         let is_held_back = |key: AccessKey, hold_back| !outline(&everything(vec![key]), hold_back).1.is_empty();
         let used = |status, days| key("AKIAANYUSEKEYEXAMPLE", status, Some(NOW - time::Duration::days(days)));
         let nothing = HoldBack { keys_used_within: Duration::ZERO, ..TWO_WEEKS };
-        let not_of_today = HoldBack { keys_older_than: Duration::from_hours(24), ..TWO_WEEKS };
+        let since_noon = HoldBack { keys_created_before: Some(NOW), ..TWO_WEEKS };
         let created =
             |hours| AccessKey { created: Some(NOW - time::Duration::hours(hours)), ..used(AccessKeyStatus::Active, 0) };
         for (key, hold_back, expected) in [
@@ -208,10 +207,11 @@ mod tests {
             (used(AccessKeyStatus::Active, 14), TWO_WEEKS, false),
             (used(AccessKeyStatus::Inactive, 1), TWO_WEEKS, false),
             (used(AccessKeyStatus::Active, 1), nothing, false),
-            (created(1), TWO_WEEKS, true),
-            (created(1), not_of_today, false),
-            (created(25), not_of_today, true),
-            (used(AccessKeyStatus::Active, 0), not_of_today, true), // nobody knows how old it is
+            (created(0), TWO_WEEKS, true),
+            (created(-1), TWO_WEEKS, true), // a clock that is behind
+            (created(0), since_noon, false),
+            (created(1), since_noon, true),
+            (used(AccessKeyStatus::Active, 0), since_noon, true), // nobody knows how old it is
         ] {
             assert_eq!(is_held_back(key.clone(), hold_back), expected, "{key:?} {hold_back:?}");
         }

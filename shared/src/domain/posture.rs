@@ -17,6 +17,7 @@ use super::id::AccountId;
 use super::plan::DeletionStep;
 use super::record::{AccountRecord, SCHEMA_VERSION, Verdict};
 use super::request::Mode;
+use super::root_activity::Severity;
 use super::trigger::Trigger;
 
 /// What is remembered of an account.
@@ -53,16 +54,20 @@ pub struct Posture {
     pub attempted: Vec<DeletionStep>,
     /// What people know of root activity in the account, and until when they need not be told again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub known_activity: BTreeMap<String, Until>,
+    pub known_activity: BTreeMap<String, KnownActivity>,
     /// Alerts that are not known to be sent. They are kept with what caused them, so that neither is without the other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unsent: Vec<Alert>,
 }
 
-/// A time at which something ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Until(#[serde(with = "time::serde::rfc3339")] pub OffsetDateTime);
+/// Something that people were told of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownActivity {
+    /// As which they know it.
+    pub severity: Severity,
+    #[serde(with = "time::serde::rfc3339")]
+    pub until: OffsetDateTime,
+}
 
 /// Root credentials and when they were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

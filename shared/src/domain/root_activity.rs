@@ -21,13 +21,10 @@ use super::task::TaskPolicy;
 /// seconds, and before they end.
 pub const SESSIONS_ARE_KNOWN_AFTER: Duration = Duration::seconds(30);
 
-/// For so long people are not told again of what they know: a console session lasts no longer, and GuardDuty, which looks at
-/// global services in each Region, repeats itself meanwhile.
-const QUIET: Duration = Duration::hours(12);
-
-/// GuardDuty publishes a finding again, with a higher count, for as long as it keeps it
-/// (<https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_findings_eventbridge.html>).
-const FINDINGS_ARE_KEPT: Duration = Duration::days(90);
+/// For so long after they last saw it people are not told again of what they know: a console session lasts no longer, and
+/// GuardDuty, which looks at global services in each Region and repeats a finding that goes on every six hours, tells the
+/// same many times (<https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_findings_eventbridge.html>).
+pub const QUIET: Duration = Duration::hours(12);
 
 /// A sign that somebody used the root user of an account, as one event tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,13 +185,6 @@ pub struct Sighting {
     pub signs: Vec<Sign>,
 }
 
-/// What a person who knows of a sign need not be told again, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    pub key: String,
-    pub quiet: Duration,
-}
-
 /// Decides what a sign means; `None` if it may be a session of ours that is not yet remembered: then it is to be asked
 /// again after `SESSIONS_ARE_KNOWN_AFTER`.
 pub fn triage(sign: &Sign, facts: &Facts) -> Option<Triage> {
@@ -215,9 +205,12 @@ pub fn triage(sign: &Sign, facts: &Facts) -> Option<Triage> {
         (_, Standing::ManagementAccount) => Triage::ManagementAccount,
         (_, Standing::NotInOrganization) => Triage::OutsideOrganization,
         (Activity::Finding { kind: FindingKind::Other(_), .. }, _) => Triage::OtherFinding,
-        (_, Standing::Member { window: Some(_) }) => Triage::RecoveryWindow,
+        // What began before the window was opened is not what it was opened for.
+        (_, Standing::Member { window: Some(window) }) if sign.observed.began() >= window.opened => {
+            Triage::RecoveryWindow
+        }
         // An account that could not be looked up is not one where nothing is to be done.
-        (_, Standing::Member { window: None } | Standing::Unknown) => Triage::RootUsage,
+        (_, Standing::Member { .. } | Standing::Unknown) => Triage::RootUsage,
     })
 }
 
@@ -279,13 +272,26 @@ impl Severity {
     }
 }
 
+impl Observed {
+    /// When it happened for the first time.
+    pub fn began(&self) -> OffsetDateTime {
+        self.first.unwrap_or(self.at)
+    }
+}
+
 impl Sign {
-    fn severity(&self, triage: Triage) -> Severity {
+    /// Whether somebody got in who may have made himself a key: then those that were created since are his.
+    pub fn shows_an_intruder(&self) -> bool {
+        matches!(self.activity, Activity::SignIn(_) | Activity::Call) && !self.is_attempt()
+    }
+
+    pub fn severity(&self, triage: Triage) -> Severity {
         match (triage, &self.activity) {
             (Triage::OwnSession | Triage::RecoveryWindow, _) => Severity::Informational,
             (Triage::ManagementAccount, _) => Severity::Critical,
             (Triage::OtherFinding, Activity::Finding { kind: FindingKind::Other(severity), .. }) => *severity,
             (Triage::OtherFinding | Triage::OutsideOrganization, _) => Severity::Medium,
+            (Triage::ForeignSession, _) if self.is_attempt() => Severity::Low,
             (Triage::ForeignSession, _) => match self.observed.task {
                 Some(TaskPolicy::IamAuditRootUserCredentials) => Severity::Low,
                 Some(TaskPolicy::IamDeleteRootUserCredentials) | None => Severity::Medium,
@@ -306,35 +312,36 @@ impl Sign {
             || self.activity == Activity::SignIn(SignIn::PasswordRecoveryRequested)
     }
 
-    /// What of it people know once they were told: who knows one of these knows the sign.
-    pub fn known_by(&self) -> Vec<Known> {
+    /// What of it people know once they were told: who knows one of these, as something as severe, knows the sign.
+    pub fn known_by(&self) -> Vec<String> {
         let Observed { event_name, source_ip_address, access_key_id, principal, task, outcome, .. } = &self.observed;
-        let known = |key: String| Known { key, quiet: QUIET };
         let address = source_ip_address.as_deref().unwrap_or("an unknown address");
         // One use of root is seen by GuardDuty in each Region, and on the sign-in page before.
-        let usage = || known(format!("root used from {address}"));
-        let session = access_key_id.as_ref().map(|id| known(format!("session {id}")));
-        let mut keys = match &self.activity {
+        let usage = || format!("root used from {address}");
+        let session = || access_key_id.as_ref().map(|id| format!("session {id}"));
+        match &self.activity {
+            // From somewhere else it is somebody else, though GuardDuty may count it as the same.
             Activity::Finding { id, kind } => {
-                let finding = Known { key: format!("finding {id}"), quiet: FINDINGS_ARE_KEPT };
-                let usage = (*kind == FindingKind::RootCredentialUsage).then(usage);
-                [finding].into_iter().chain(usage).collect()
+                let also = match kind {
+                    FindingKind::RootCredentialUsage => Some(usage()),
+                    FindingKind::ShortTermRootCredentialUsage => session(),
+                    FindingKind::Other(_) => None,
+                };
+                [format!("finding {id} from {address}")].into_iter().chain(also).collect()
             }
             // Anyone can try, from any address and as often as he likes.
-            Activity::SignIn(_) if self.is_attempt() => vec![known(format!("{event_name} {outcome:?}"))],
+            Activity::SignIn(_) if self.is_attempt() => vec![format!("{event_name} {outcome:?}")],
             Activity::SignIn(SignIn::ConsoleLogin) => vec![usage()],
-            Activity::SignIn(_) => vec![known(format!("{event_name} from {address}"))],
             // What it put back counts, whoever is known to be there.
-            Activity::Call => return vec![known(format!("{event_name} {outcome:?} from {address}"))],
-            Activity::RootSessionCall => Vec::new(),
+            Activity::SignIn(_) | Activity::Call => vec![format!("{event_name} {outcome:?} from {address}")],
+            Activity::RootSessionCall => session().into_iter().collect(),
             Activity::AssumeRoot => {
                 let task = task.map_or("an unknown task", TaskPolicy::name);
                 let principal = principal.as_deref().unwrap_or("an unknown principal");
-                vec![known(format!("AssumeRoot {outcome:?} for {task} by {principal}"))]
+                let call = format!("AssumeRoot {outcome:?} for {task} by {principal}");
+                [call].into_iter().chain(session()).collect()
             }
-        };
-        keys.extend(session);
-        keys
+        }
     }
 }
 
@@ -352,12 +359,14 @@ impl Sighting {
 
     /// When it began.
     pub fn since(&self) -> Option<OffsetDateTime> {
-        self.signs.iter().map(|sign| sign.observed.first.unwrap_or(sign.observed.at)).min()
+        self.signs.iter().map(|sign| sign.observed.began()).min()
     }
 
-    /// The most severe sign, the latest of several.
-    fn most_telling(&self) -> Option<&Sign> {
-        self.signs.iter().max_by_key(|sign| (sign.severity(self.triage), sign.observed.at))
+    /// The signs, the most severe first, the latest of several that are as severe.
+    pub fn by_severity(&self) -> Vec<&Sign> {
+        let mut signs: Vec<_> = self.signs.iter().collect();
+        signs.sort_by_key(|sign| std::cmp::Reverse((sign.severity(self.triage), sign.observed.at)));
+        signs
     }
 }
 

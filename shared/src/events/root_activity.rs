@@ -96,7 +96,7 @@ impl Reader<'_> {
             count: self.detail.pointer("/service/count").and_then(Value::as_u64),
             ..self.observed("/id")
         };
-        let id = self.text("/id").ok_or_else(|| missing("detail.id"))?.to_owned();
+        let id = observed.event_id.clone();
         let account = self.account("/accountId")?;
         Ok(Some(Sign { account, activity: Activity::Finding { id, kind }, observed }))
     }

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::{Posture, Run, Until, describe, to_the_second};
+use super::{KnownActivity, Posture, Run, describe, to_the_second};
 use crate::domain::alert::{ActivityDetail, Alert, AlertAccount, AlertDetail, DetailType, in_one_line};
+use crate::domain::id::AccountId;
 use crate::domain::record::{AccountRecord, SCHEMA_VERSION, Verdict};
-use crate::domain::root_activity::{Sighting, Sign, Triage};
+use crate::domain::root_activity::{Observed, QUIET, Severity, Sighting, Sign, Triage};
 
 /// More keys of what people know are not remembered: those that are forgotten first would have been soon.
 const MOST_KNOWN: usize = 100;
+
+/// More signs of one severity within that time have no message of their own: people know that it goes on.
+const MOST_MESSAGES: usize = 20;
 
 /// More signs stand in the log alone: the alert is kept in an item, and sent in an event.
 const MOST_SIGNS: usize = 20;
@@ -32,21 +36,45 @@ impl Posture {
             (None, Some(previous)) => previous.clone(),
             (None, None) => Self::never_examined(sighting, run, now),
         };
-        posture.known_activity.retain(|_, until| *until > Until(now));
-        if is_news(&posture.known_activity, sighting) {
+        posture.known_activity.retain(|_, known| known.until > now);
+        let news = posture.news(sighting);
+        if let Some(first) = news.first() {
             // One message says it all.
             let unsent_before = previous.map_or(0, |previous| previous.unsent.len());
+            let is_notified = sighting.is_to_be_notified() && posture.is_worth_a_message(sighting.severity());
             for alert in posture.unsent.iter_mut().skip(unsent_before) {
-                alert.detail.notify = alert.detail.notify && !sighting.is_to_be_notified();
+                alert.detail.notify = alert.detail.notify && !is_notified;
             }
-            let alert = posture.activity_alert(sighting, record, run, now);
+            let alert = posture.activity_alert(sighting, first, is_notified, record, run, now);
             posture.unsent.push(alert);
         }
-        for known in sighting.signs.iter().flat_map(Sign::known_by) {
-            posture.known_activity.entry(known.key).or_insert(Until(now + known.quiet));
+        for sign in &sighting.signs {
+            let severity = sign.severity(sighting.triage);
+            for key in sign.known_by() {
+                let known = posture.known_activity.entry(key).or_insert(KnownActivity { severity, until: now });
+                *known = KnownActivity { severity: known.severity.max(severity), until: now + QUIET };
+            }
         }
         posture.forget_what_is_too_much();
         posture
+    }
+
+    /// The signs that nobody knows as something as severe, the most severe first. Nobody is told of our own sessions.
+    fn news<'a>(&self, sighting: &'a Sighting) -> Vec<&'a Sign> {
+        if sighting.triage == Triage::OwnSession {
+            return Vec::new();
+        }
+        let is_known = |sign: &Sign| {
+            let severity = sign.severity(sighting.triage);
+            let known_by = sign.known_by();
+            known_by.iter().filter_map(|key| self.known_activity.get(key)).any(|known| known.severity >= severity)
+        };
+        sighting.by_severity().into_iter().filter(|sign| !is_known(sign)).collect()
+    }
+
+    /// Whoever comes from ever new addresses is not a mail each time.
+    fn is_worth_a_message(&self, severity: Severity) -> bool {
+        self.known_activity.values().filter(|known| known.severity >= severity).count() < MOST_MESSAGES
     }
 
     /// Nobody has looked at the account, and nothing is claimed of it.
@@ -73,6 +101,8 @@ impl Posture {
     fn activity_alert(
         &self,
         sighting: &Sighting,
+        news: &Sign,
+        is_notified: bool,
         record: Option<&AccountRecord>,
         run: &Run,
         now: OffsetDateTime,
@@ -80,22 +110,23 @@ impl Posture {
         let name = sighting.account_name.as_ref().or(self.account_name.as_ref());
         let name = in_one_line(name.map(String::as_str).unwrap_or_default());
         let account = AlertAccount { id: self.account_id.clone(), name };
-        let first = sighting.signs.first().map(|sign| sign.observed.event_id.as_str()).unwrap_or_default();
-        let mut description = sighting.description();
+        let outcome = record.map(examined_words);
         let mut remedy = sighting.remedy(&account);
-        if let Some(record) = record {
-            description = format!("{description}; {}", examined_words(record));
-            remedy = record.remedy.iter().fold(remedy, |remedy, own| format!("{own}. Also {remedy}"));
+        if let Some(own) = record.and_then(|record| record.remedy.as_ref()) {
+            remedy = format!("{own}. Also {remedy}");
         }
+        let mut signs = sighting.by_severity();
+        signs.truncate(MOST_SIGNS);
+        signs.sort_by_key(|sign| sign.observed.at);
         let detail = AlertDetail {
             schema_version: SCHEMA_VERSION,
-            id: format!("{}/{first}/{}", self.account_id, DetailType::RootActivity.as_str().replace(' ', "")),
+            id: alert_id(&self.account_id, news, sighting.triage),
             headline: in_one_line(&sighting.headline(&account)),
             account,
-            description: in_one_line(&description),
+            description: in_one_line(&sighting.description(outcome.as_deref())),
             remedy: in_one_line(&remedy),
             since: to_the_second(sighting.since().unwrap_or(now)),
-            notify: sighting.is_to_be_notified(),
+            notify: is_notified,
             run: run.id.clone(),
             trigger: run.trigger,
             mode: run.mode,
@@ -110,7 +141,7 @@ impl Posture {
             severity: Some(sighting.severity()),
             activity: Some(ActivityDetail {
                 kind: sighting.triage,
-                signs: sighting.signs.iter().take(MOST_SIGNS).map(|sign| sign.observed.clone()).collect(),
+                signs: signs.into_iter().map(|sign| sign.observed.clone()).collect(),
             }),
         };
         Alert { detail_type: DetailType::RootActivity, detail }
@@ -118,16 +149,16 @@ impl Posture {
 
     fn forget_what_is_too_much(&mut self) {
         while self.known_activity.len() > MOST_KNOWN {
-            let first = self.known_activity.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone());
+            let first = self.known_activity.iter().min_by_key(|(_, known)| known.until).map(|(key, _)| key.clone());
             first.and_then(|key| self.known_activity.remove(&key));
         }
     }
 }
 
-/// Whether one of the signs is known by none of its keys. Nobody is told of our own sessions.
-fn is_news(known: &BTreeMap<String, Until>, sighting: &Sighting) -> bool {
-    sighting.triage != Triage::OwnSession
-        && sighting.signs.iter().any(|sign| !sign.known_by().iter().any(|key| known.contains_key(&key.key)))
+/// The same for the same event, whoever sends it and however often.
+fn alert_id(account: &AccountId, news: &Sign, triage: Triage) -> String {
+    let Observed { event_id, at, .. } = &news.observed;
+    format!("{account}/{event_id}/{}/{triage}", at.unix_timestamp())
 }
 
 /// What the look at the account came to.

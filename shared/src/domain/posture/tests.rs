@@ -238,7 +238,9 @@ fn a_posture_is_read_as_it_was_written() {
 mod activity {
     use super::*;
     use crate::domain::alert::{Alert, AlertDetail};
-    use crate::domain::root_activity::{Activity, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage};
+    use crate::domain::root_activity::{
+        Activity, FindingKind, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage,
+    };
 
     fn login(triage: Triage, outcome: Outcome) -> Sighting {
         let observed = Observed {
@@ -357,13 +359,104 @@ mod activity {
         assert!(posture.known_activity.contains_key("root used from 192.0.2.299"));
     }
 
+    fn finding(id: &str, kind: FindingKind, address: &str) -> Sighting {
+        let triage = if matches!(kind, FindingKind::Other(_)) { Triage::OtherFinding } else { Triage::RootUsage };
+        let mut sighting = login(triage, Outcome::Success);
+        let sign = &mut sighting.signs[0];
+        sign.activity = Activity::Finding { id: id.to_owned(), kind };
+        sign.observed.event_id = id.to_owned();
+        sign.observed.outcome = None;
+        sign.observed.source_ip_address = Some(address.to_owned());
+        sighting
+    }
+
+    /// What is told of the second sighting, so long after the first.
+    fn told_later(first: &Sighting, second: &Sighting, later: time::Duration) -> Vec<(DetailType, bool)> {
+        let first = Posture { unsent: Vec::new(), ..after(None, first, None) };
+        told(&Posture::after_activity(Some(&first), second, None, &alarmed(), TUESDAY + later))
+    }
+
+    #[test]
+    fn what_is_worse_or_from_elsewhere_is_news() {
+        const NEWS: [(DetailType, bool); 1] = [(DetailType::RootActivity, true)];
+        let usage_of = |id, address| finding(id, FindingKind::RootCredentialUsage, address);
+        let other = |severity| finding("other", FindingKind::Other(severity), "192.0.2.0");
+        let hour = time::Duration::hours(1);
+        // People could have read of it; now they must know.
+        assert_eq!(told_later(&login(Triage::RecoveryWindow, Outcome::Success), &usage(), hour), NEWS);
+        assert_eq!(told_later(&usage_of("one", "192.0.2.0"), &usage_of("one", "203.0.113.9"), hour), NEWS);
+        assert_eq!(told_later(&usage(), &other(Severity::Low), hour), NEWS);
+        assert_eq!(told_later(&other(Severity::Low), &other(Severity::Critical), hour), NEWS);
+        assert_eq!(told_later(&other(Severity::Critical), &other(Severity::Low), hour), []);
+        // It is quiet for as long as it goes on.
+        assert_eq!(told_later(&usage_of("one", "192.0.2.0"), &usage_of("two", "192.0.2.0"), hour), []);
+        assert_eq!(told_later(&usage_of("one", "192.0.2.0"), &usage_of("one", "192.0.2.0"), 13 * hour), NEWS);
+        let mut posture = None;
+        for n in 0..20 {
+            let now = TUESDAY + 6 * n * hour;
+            posture =
+                Some(Posture::after_activity(posture.as_ref(), &usage_of("one", "192.0.2.0"), None, &alarmed(), now));
+        }
+        assert_eq!(told(&posture.unwrap()).len(), 1);
+    }
+
+    #[test]
+    fn another_alert_has_another_id() {
+        let first = after(None, &finding("one", FindingKind::RootCredentialUsage, "192.0.2.0"), None);
+        let mut second = finding("one", FindingKind::RootCredentialUsage, "192.0.2.0");
+        let mut call = usage().signs.remove(0);
+        call.activity = Activity::Call;
+        call.observed.event_name = "CreateAccessKey".to_owned();
+        second.signs.push(call);
+        let both = after(Some(&first), &second, None).unsent;
+        assert_eq!(both.len(), 2);
+        assert_ne!(both[0].detail.id, both[1].detail.id);
+    }
+
+    #[test]
+    fn what_was_deleted_stands_in_the_message_however_much_else_there_is_to_say() {
+        let chrome =
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0";
+        let mut sighting = usage();
+        sighting.signs[0].observed.user_agent = Some(chrome.to_owned());
+        for n in 0..30 {
+            let mut failed = sighting.signs[0].clone();
+            failed.observed.outcome = Some(Outcome::Failure);
+            failed.observed.at = TUESDAY - time::Duration::seconds(n);
+            sighting.signs.insert(0, failed);
+        }
+        let detail = after(None, &sighting, Some(&stripped(TUESDAY))).unsent.pop().unwrap().detail;
+        assert!(detail.description.contains("deleted: DeleteLoginProfile"), "{}", detail.description);
+        assert!(detail.description.contains("from 192.0.2.0"), "{}", detail.description);
+        let signs = detail.activity.unwrap().signs;
+        assert!(signs.is_sorted_by_key(|sign| sign.at) && signs.len() == 20, "{signs:#?}");
+        assert!(signs.iter().any(|sign| sign.outcome == Some(Outcome::Success)), "the worst is among them");
+    }
+
+    #[test]
+    fn ever_new_addresses_are_not_a_message_each() {
+        let mut posture = None;
+        let mut notified = 0;
+        for n in 0..60 {
+            let mut sighting = usage();
+            sighting.signs[0].observed.source_ip_address = Some(format!("192.0.2.{n}"));
+            let after = Posture::after_activity(posture.as_ref(), &sighting, None, &alarmed(), TUESDAY);
+            notified = after.unsent.iter().filter(|alert| alert.detail.notify).count();
+            posture = Some(after);
+        }
+        assert_eq!(notified, 20);
+        let worse = after(posture.as_ref(), &login(Triage::ManagementAccount, Outcome::Success), None);
+        assert!(worse.unsent.last().unwrap().detail.notify, "what is worse is told");
+    }
+
     #[test]
     fn a_posture_with_activity_is_read_as_it_was_written() {
         let posture = after(None, &usage(), Some(&stripped(TUESDAY)));
         let json = serde_json::to_value(&posture).unwrap();
-        assert_eq!(json["knownActivity"]["root used from 192.0.2.0"], "2026-11-17T18:00:00Z");
+        let known = serde_json::json!({"severity": "High", "until": "2026-11-17T18:00:00Z"});
+        assert_eq!(json["knownActivity"]["root used from 192.0.2.0"], known);
         assert_eq!(serde_json::from_value::<Posture>(json).unwrap(), posture);
         let Alert { detail: AlertDetail { id, .. }, .. } = &posture.unsent[1];
-        assert_eq!(id, "444455556666/4217cc13-7328-4820-a90c-EXAMPLE8002e6/RootActivityDetected");
+        assert_eq!(id, "444455556666/4217cc13-7328-4820-a90c-EXAMPLE8002e6/1794895200/RootUsage");
     }
 }

@@ -53,6 +53,10 @@ fn assume_root(task: TaskPolicy) -> Sign {
     sign(Activity::AssumeRoot, observed)
 }
 
+fn refused(sign: Sign) -> Sign {
+    Sign { observed: Observed { outcome: Some(Outcome::Failure), access_key_id: None, ..sign.observed }, ..sign }
+}
+
 fn window() -> RecoveryWindow {
     RecoveryWindow {
         account_id: "444455556666".parse().unwrap(),
@@ -78,6 +82,10 @@ fn each_sign_means_one_thing() {
         || sign(Activity::RootSessionCall, with_key(observed("CreateLoginProfile"), "ASIAEXAMPLEROOT00002"));
     let opened = || assume_root(TaskPolicy::IamAuditRootUserCredentials);
     let in_window = || Standing::Member { window: Some(window()) };
+    let opened_later = || {
+        let opened = RecoveryWindow { opened: NOW + Duration::minutes(5), ..window() };
+        Standing::Member { window: Some(opened) }
+    };
     let (management, foreign, unknown) =
         (|| Standing::ManagementAccount, || Standing::NotInOrganization, || Standing::Unknown);
 
@@ -115,6 +123,9 @@ fn each_sign_means_one_thing() {
         (login(), false, true, in_window(), Some(Triage::RecoveryWindow)),
         (call(), false, true, in_window(), Some(Triage::RecoveryWindow)),
         (usage(), false, true, in_window(), Some(Triage::RecoveryWindow)),
+        // What began before it was opened.
+        (login(), false, true, opened_later(), Some(Triage::RootUsage)),
+        (usage(), false, true, opened_later(), Some(Triage::RootUsage)),
         // Real usage.
         (login(), false, true, member(), Some(Triage::RootUsage)),
         (sign_in(SignIn::ConsoleLogin, Outcome::Failure), false, true, member(), Some(Triage::RootUsage)),
@@ -142,6 +153,7 @@ fn the_severity_is_that_of_what_can_follow() {
         (assume_root(TaskPolicy::IamDeleteRootUserCredentials), Triage::ForeignSession, Severity::Medium),
         (assume_root(TaskPolicy::IamCreateRootUserPassword), Triage::ForeignSession, Severity::High),
         (assume_root(TaskPolicy::S3UnlockBucketPolicy), Triage::ForeignSession, Severity::High),
+        (refused(assume_root(TaskPolicy::S3UnlockBucketPolicy)), Triage::ForeignSession, Severity::Low),
     ] {
         let sighting = sighting(triage, vec![sign]);
         assert_eq!(sighting.severity(), expected, "{sighting:?}");
@@ -156,8 +168,8 @@ fn sighting(triage: Triage, signs: Vec<Sign>) -> Sighting {
 
 /// Whether who was told of the first sign knows the second.
 fn knows(first: &Sign, second: &Sign) -> bool {
-    let known: Vec<_> = first.known_by().into_iter().map(|known| known.key).collect();
-    second.known_by().iter().any(|sign| known.contains(&sign.key))
+    let known = first.known_by();
+    second.known_by().iter().any(|key| known.contains(key))
 }
 
 #[test]
@@ -170,7 +182,12 @@ fn one_use_of_root_is_one_piece_of_news_however_many_events_show_it() {
     };
     let from_elsewhere = |sign: &Sign| {
         let source_ip_address = Some("198.51.100.7".to_owned());
-        Sign { observed: Observed { source_ip_address, access_key_id: None, ..sign.observed.clone() }, ..sign.clone() }
+        Sign { observed: Observed { source_ip_address, ..sign.observed.clone() }, ..sign.clone() }
+    };
+    let other = finding(FindingKind::Other(Severity::Low));
+    let other = Sign {
+        activity: Activity::Finding { id: "another".to_owned(), kind: FindingKind::Other(Severity::Low) },
+        ..other
     };
     let failed = sign_in(SignIn::ConsoleLogin, Outcome::Failure);
     let created = sign(Activity::Call, with_key(observed("CreateAccessKey"), "ASIAEXAMPLEROOT00001"));
@@ -188,7 +205,9 @@ fn one_use_of_root_is_one_piece_of_news_however_many_events_show_it() {
         (&login, &usage, true),
         (&usage, &in_another_region, true),
         (&login, &from_elsewhere(&login), false),
-        (&usage, &from_elsewhere(&usage), true),
+        // The same finding, the same key: somebody else has it.
+        (&usage, &from_elsewhere(&usage), false),
+        (&usage, &other, false),
         (&failed, &from_elsewhere(&failed), true),
         (&failed, &login, false),
         // What it put back counts, whoever is known to be there.
@@ -250,6 +269,12 @@ fn a_person_understands_what_happened() {
         ),
         (
             Triage::ForeignSession,
+            refused(assume_root(TaskPolicy::S3UnlockBucketPolicy)),
+            "arn:aws:sts::222233334444:assumed-role/Administrator/alice was refused a root session for \
+             S3UnlockBucketPolicy in webshop (444455556666)",
+        ),
+        (
+            Triage::ForeignSession,
             finding(FindingKind::ShortTermRootCredentialUsage),
             "Root session in webshop (444455556666) that Unroot did not open",
         ),
@@ -258,7 +283,8 @@ fn a_person_understands_what_happened() {
     }
     let long = "https://evil.example/".repeat(20);
     let sign = Sign { observed: Observed { user_agent: Some(long), ..without_mfa.observed.clone() }, ..without_mfa };
-    let description = sighting(Triage::RootUsage, vec![sign]).description();
+    let description = sighting(Triage::RootUsage, vec![sign]).description(None);
     assert!(description.starts_with("severity High; ConsoleLogin in us-east-1: root signed in"), "{description}");
-    assert!(!description.contains("://") && description.len() < 300, "{description}");
+    assert!(!description.contains("://") && !description.contains("evil.example"), "{description}");
+    assert!(description.len() < 200, "{description}");
 }

@@ -7,8 +7,8 @@ use crate::domain::task::TaskPolicy;
 /// More signs than that are only counted.
 const MOST_SIGNS: usize = 3;
 
-/// Of what a client says of itself: it can be as long as he likes.
-const LONGEST_USER_AGENT: usize = 100;
+/// Of what a client says of itself: the rest of it stands in the event.
+const LONGEST_USER_AGENT: usize = 40;
 
 impl Sign {
     /// What was done, as the rest of a sentence that begins with the root user.
@@ -46,10 +46,7 @@ impl Sign {
             from = format!("{from} ({location})");
         }
         if let Some(user_agent) = user_agent {
-            // A mail program makes a link of an address, and this one is chosen by who signed in.
-            let harmless = user_agent.replace("://", ":");
-            let shown: String = harmless.chars().take(LONGEST_USER_AGENT).collect();
-            from = format!("{from} with {shown}");
+            from = format!("{from} with {}", without_links(user_agent));
         }
         from
     }
@@ -63,9 +60,13 @@ impl Sighting {
     /// What it is, in a line.
     pub fn headline(&self, account: &AlertAccount) -> String {
         let words = account.words();
-        let Some(sign) = self.most_telling() else { return format!("Root activity in {words}") };
+        let Some(sign) = self.by_severity().into_iter().next() else { return format!("Root activity in {words}") };
         let what = sign.what();
         match self.triage {
+            Triage::ForeignSession if sign.observed.outcome == Some(Outcome::Failure) => {
+                let principal = sign.observed.principal.as_deref().unwrap_or("somebody");
+                format!("{principal} {what} in {words}")
+            }
             Triage::ForeignSession => match &sign.observed.principal {
                 Some(principal) => format!("Root session in {words} not by Unroot but by {principal}: {}", sign.task()),
                 None => format!("Root session in {words} that Unroot did not open"),
@@ -77,21 +78,23 @@ impl Sighting {
         }
     }
 
-    /// How severe it is, and each sign of it.
-    pub fn description(&self) -> String {
+    /// How severe it is, the worst sign, what came of it, and the other signs: what does not fit is at the end.
+    pub fn description(&self, outcome: Option<&str>) -> String {
         let mut sentences = vec![format!("severity {}", self.severity())];
-        let mut signs: Vec<_> = self.signs.iter().collect();
-        signs.sort_by_key(|sign| (std::cmp::Reverse(sign.severity(self.triage)), sign.observed.at));
-        for sign in signs.iter().take(MOST_SIGNS) {
+        let mut signs = self.by_severity().into_iter().map(|sign| {
             let Observed { event_name, region, .. } = &sign.observed;
             let who = sign.observed.principal.as_deref().unwrap_or("root");
-            sentences.push(format!("{event_name} in {region}: {who} {}{}", sign.what(), sign.from()));
-        }
-        if let Some(more) = signs.len().checked_sub(MOST_SIGNS).filter(|more| *more > 0) {
-            sentences.push(format!("and {more} more"));
-        }
+            format!("{event_name} in {region}: {who} {}{}", sign.what(), sign.from())
+        });
+        sentences.extend(signs.next());
+        sentences.extend(outcome.map(str::to_owned));
         if let Some(window) = &self.window {
             sentences.push(format!("the recovery window is open until {}: {}", window.ends, window.reason));
+        }
+        sentences.extend(signs.by_ref().take(MOST_SIGNS - 1));
+        let more = signs.count();
+        if more > 0 {
+            sentences.push(format!("and {more} more"));
         }
         sentences.join("; ")
     }
@@ -118,8 +121,23 @@ impl Sighting {
             Triage::RootUsage => format!(
                 "find out who it was. A console session cannot be ended and can go on for up to 12 hours, even without \
                  credentials: to stop it, attach a service control policy to {id} that denies * if ArnLike \
-                 aws:PrincipalArn arn:aws:iam::*:root and Null aws:AssumedRoot true"
+                 aws:PrincipalArn arn:aws:iam::*:root and Null aws:AssumedRoot true. It also stops root's access keys that \
+                 are still in use"
             ),
         }
     }
+}
+
+/// The beginning of a user agent, which is chosen by who signed in: a mail program makes a link of what looks like an
+/// address.
+fn without_links(user_agent: &str) -> String {
+    let mut shown = String::new();
+    let mut letters = user_agent.chars().take(LONGEST_USER_AGENT).peekable();
+    while let Some(letter) = letters.next() {
+        shown.push(letter);
+        if letter == '.' && letters.peek().is_some_and(|next| next.is_alphabetic()) {
+            shown.push(' ');
+        }
+    }
+    shown.replace("://", ": ")
 }

@@ -162,7 +162,6 @@ fn a_malformed_event_is_refused_by_the_name_of_its_field() {
     for (event, expected) in [
         (changed(finding, &[("/detail/accountId", json!("4444"))]), "`detail.accountId`: `4444` is not an account id"),
         (changed(finding, &[("/detail/accountId", json!(null))]), "`detail.accountId`: missing"),
-        (changed(finding, &[("/detail/id", json!(""))]), "`detail.id`: missing"),
         (changed(login, &[("/account", json!(null))]), "`account`: missing"),
         (
             changed(login, &[("/account", json!("999999999999"))]),
@@ -177,6 +176,13 @@ fn a_malformed_event_is_refused_by_the_name_of_its_field() {
         let error = read(&event).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
+}
+
+#[test]
+fn a_finding_without_an_id_is_still_a_sign() {
+    let finding = changed(sample!("guardduty-root-credential-usage"), &[("/detail/id", json!(null))]);
+    let envelope = "cd2d702e-ab31-411b-9344-793ce56b1bc7";
+    assert_eq!(sign(&finding).observed.event_id, envelope);
 }
 
 #[test]

@@ -16,7 +16,18 @@ fn the_story_ends_well_and_fits_in_80_columns() {
         text.lines().filter(|line| line.chars().count() > 80 && !line.starts_with("  file://")).collect();
     assert!(too_long.is_empty(), "{too_long:#?}");
     assert!(!text.contains('\u{1b}'), "colours or a progress bar in a pipe: {text}");
-    for part in ["Stripped", "DeniedByMemberServiceControlPolicy", "with ExemptAssumeRoot)", "All of it holds"] {
+    for part in [
+        "Stripped",
+        "told            severity High: Root session in team-green (900000011111) not",
+        "Policy:IAMUser/RootCredentialUsage in 222233334444,",
+        "\"UNROOT: Root user of team-green (900000011111) called CreateAccessKey\"",
+        "change          iam:DeleteLoginProfile\n                  iam:DeleteAccessKey\n                  iam:Deactivate",
+        "2 Root Activity Detected: 2 mailed",
+        "no root session was opened because of another",
+        "DeniedByMemberServiceControlPolicy",
+        "with ExemptAssumeRoot)",
+        "All of it holds",
+    ] {
         assert!(text.contains(part), "without `{part}`: {text}");
     }
     let report = std::fs::read_to_string(evidence.join("report.html")).unwrap();

@@ -4,21 +4,28 @@
 //! It must not know better than a user could: what happened it takes from the functions' logs and from AWS, and what
 //! should have happened from the organization as it was.
 
+mod aftermath;
 mod arrivals;
 mod audit;
+mod by_hand;
 mod console;
 mod evidence;
+mod intrusion;
 mod memory;
 mod news;
 mod oracle;
 mod record;
 mod stage;
+mod traces;
 mod verdicts;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use serde_json::Value;
+use simulator::aws::CallRecord;
 use simulator::binaries::Binaries;
 use simulator::deployment::Deployment;
 use simulator::organization::{AccountId, EXEMPT_TAG, FULL_AWS_ACCESS, Organization};
@@ -26,10 +33,13 @@ use simulator::organization::{AccountId, EXEMPT_TAG, FULL_AWS_ACCESS, Organizati
 use arrivals::Arrival;
 use audit::Audit;
 use console::Console;
+use intrusion::{Intrusion, OpenedByHand};
 use news::{Change, News};
 use oracle::Oracle;
 use record::Verdict;
 use stage::{Mode, REGION, Stage, changed_an_account};
+use tokio::sync::mpsc::UnboundedReceiver;
+use traces::Traces;
 
 /// Tells the story on standard output.
 ///
@@ -71,25 +81,51 @@ pub(crate) async fn tell(options: crate::Story) -> Result<()> {
          there.",
     );
     let created = arrivals::follow(&teller.stage, &enforcing, arrivals::create).await?;
+    let created_id = created.id.clone();
     teller.welcome(created);
     teller.remark("An invited account brings along what its root user had: a password and an access key.");
     let invited = arrivals::follow(&teller.stage, &enforcing, arrivals::invite).await?;
     let invited_id = invited.id.clone();
     teller.welcome(invited);
 
-    teller.chapter("4. The schedule fires again", "Nothing is left to do, and nothing is done.");
-    let second = teller.audit("the second audit", &enforcing).await?;
-    teller.expect_no_change("the second audit", &second);
+    teller.stage.aws.watch(intrusion::watch());
+    let watched = teller.stage.aws.events();
+    let gist = format!(
+        "From here on GuardDuty watches too, in {}. First an administrator of the management account gives team-green \
+         its root password back, past Unroot.",
+        intrusion::GUARD_DUTY_REGIONS.join(", ")
+    );
+    teller.chapter("4. Somebody signs in as root", &gist);
+    let opened = intrusion::prepare(&teller.stage, &enforcing, &created_id).await?;
+    teller.tell_of_session(&opened, &created_id);
+    teller.remark(
+        "Somebody else reads the mail of team-green. In eight seconds he recovers the password, signs in, registers an \
+         MFA device and makes an access key.",
+    );
+    let intrusion = intrusion::follow(&teller.stage, &enforcing, &created_id).await?;
+    teller.tell_of_intrusion(intrusion);
+    let told = News::of(Mode::Enforce, &enforcing)?;
+    let remark = "The mail, as it arrived. The simulated time has skipped ahead of the function's clock:";
+    teller.show_mail(remark, &told, &created_id, "Root user of ");
 
     teller.chapter(
-        "5. What is left for a person",
+        "5. The schedule fires again",
+        "Nothing is left to do, and nothing is done. Each of Unroot's own root sessions comes back as root activity.",
+    );
+    let second = teller.audit("the second audit", &enforcing).await?;
+    teller.show_traces(&second.events, &second.calls);
+    teller.expect_no_change("the second audit", &second);
+    teller.expect_no_reaction(watched);
+
+    teller.chapter(
+        "6. What is left for a person",
         "Each account that is not known to be empty, and what to do about it.",
     );
     teller.sum_up(&second);
 
     teller.news.push(News::of(Mode::Enforce, &enforcing)?);
     teller.chapter(
-        "6. What people were told, and the evidence",
+        "7. What people were told, and the evidence",
         "What is news is told once. An audit sends at most 20 mails about accounts, and one that sums up the rest.",
     );
     teller.show_news(&invited_id);
@@ -98,7 +134,7 @@ pub(crate) async fn tell(options: crate::Story) -> Result<()> {
     teller.expect_nothing_lost(&enforcing)?;
     teller.expect_told();
     teller.expect_evidence(&second)?;
-    teller.chapter("7. Is it true?", "What was claimed, against what the simulated accounts really hold.");
+    teller.chapter("8. Is it true?", "What was claimed, against what the simulated accounts really hold.");
     teller.conclude(began.elapsed())
 }
 
@@ -111,6 +147,8 @@ struct Teller {
     news: Vec<News>,
     /// What should have been told, but for what the calls show.
     happened: Vec<Change>,
+    /// The access keys of who called AWS and is not Unroot.
+    others: BTreeSet<String>,
 }
 
 /// Something that should be so, and all that speaks against it.
@@ -122,7 +160,8 @@ struct Finding {
 impl Teller {
     fn new(console: Console, stage: Stage) -> Self {
         let oracle = Oracle::new(stage.aws.organization());
-        Self { console, stage, oracle, findings: Vec::new(), news: Vec::new(), happened: Vec::new() }
+        let (findings, news, happened) = (Vec::new(), Vec::new(), Vec::new());
+        Self { console, stage, oracle, findings, news, happened, others: BTreeSet::new() }
     }
 
     fn introduce(&self) {
@@ -183,6 +222,53 @@ impl Teller {
         self.find(claim, self.oracle.verdicts(&last, &self.stage.aws.organization()));
     }
 
+    fn tell_of_session(&mut self, opened: &OpenedByHand, account: &AccountId) {
+        self.others.extend(opened.keys.iter().cloned());
+        intrusion::show_session(&self.console, opened);
+        self.happened.push(Change::new(account.as_str(), news::ACTIVITY, Vec::new()));
+    }
+
+    fn tell_of_intrusion(&mut self, intrusion: Intrusion) {
+        intrusion::show(&self.console, &intrusion, &self.traces());
+        self.show_traces(&intrusion.aftermath.events, &intrusion.aftermath.calls);
+        let Intrusion { account, left_behind, aftermath, .. } = intrusion;
+        let claim = format!("the verdicts on {account} after the use of its root user are true");
+        self.find(claim, self.oracle.verdicts(&aftermath.records, &self.stage.aws.organization()));
+        let changes = aftermath.calls.iter().filter(|call| changed_an_account(call));
+        let removed = changes.map(|call| call.operation.clone()).collect();
+        self.happened.push(Change::new(account.as_str(), news::ACTIVITY, removed));
+        self.oracle.was_given(&account, left_behind);
+    }
+
+    /// What CloudTrail and GuardDuty told of our own root sessions, and what followed from that.
+    fn show_traces(&self, events: &[Value], calls: &[CallRecord]) {
+        let own = self.traces();
+        let answered = match own.answered(events, calls).as_slice() {
+            [] => "none of them answered".to_owned(),
+            accounts => format!("answered in {} accounts", accounts.len()),
+        };
+        self.console.facts([("own traces", format!("{} about these root sessions, {answered}", own.count(events)))]);
+    }
+
+    fn traces(&self) -> Traces {
+        Traces::of(&self.own_calls())
+    }
+
+    /// The calls of the functions.
+    fn own_calls(&self) -> Vec<CallRecord> {
+        let calls = self.stage.aws.calls().into_iter();
+        calls.filter(|call| !self.others.contains(&call.access_key_id)).collect()
+    }
+
+    fn expect_no_reaction(&mut self, mut watched: UnboundedReceiver<Value>) {
+        let events: Vec<_> = std::iter::from_fn(|| watched.try_recv().ok()).collect();
+        let own = self.traces();
+        let count = own.count(&events);
+        let mut wrong = own.answered(&events, &self.own_calls());
+        wrong.extend(count.is_partial().then(|| format!("our own root sessions show up in {count} only")));
+        self.find("no root session was opened because of another".to_owned(), wrong);
+    }
+
     fn expect_no_change(&mut self, what: &str, audit: &Audit) {
         let changes = audit.calls.iter().filter(|call| changed_an_account(call));
         let changes = changes.map(|call| format!("{} in {}", call.action(), call.account)).collect();
@@ -190,7 +276,7 @@ impl Teller {
     }
 
     fn expect_nothing_lost(&mut self, deployment: &Deployment) -> Result<()> {
-        let mut lost = arrivals::undelivered(&deployment.deliveries());
+        let mut lost = aftermath::undelivered(&deployment.deliveries());
         for function in deployment.functions() {
             let letters = deployment.dead_letters(function)?;
             lost.extend(letters.iter().map(|letter| format!("set aside for {function}: {}", letter.body)));
@@ -201,8 +287,15 @@ impl Teller {
 
     fn show_news(&self, account: &AccountId) {
         news::show(&self.console, &self.news);
-        if let Some(mail) = self.news.iter().find_map(|news| news.mail_about(account.as_str())) {
-            self.remark("One of the mails, as it arrived:");
+        for news in &self.news {
+            self.show_mail("One of the mails, as it arrived:", news, account, "");
+        }
+    }
+
+    /// Shows the first mail about the account that says something, if there is one.
+    fn show_mail(&self, remark: &str, news: &News, account: &AccountId, says: &str) {
+        if let Some(mail) = news.mail_about(account.as_str(), says) {
+            self.remark(remark);
             news::show_mail(&self.console, mail);
         }
     }
@@ -216,10 +309,14 @@ impl Teller {
 
     fn expect_told(&mut self) {
         let mut happened = self.happened.clone();
-        happened.extend(Oracle::news_of_calls(&self.stage.aws.calls()));
+        happened.extend(Oracle::news_of_calls(&self.own_calls()));
         let told: Vec<_> = self.news.iter().flat_map(News::changes).collect();
-        let claim = format!("each of {} changes was told once, and nothing else", happened.len());
-        self.find(claim, news::told_otherwise(&happened, &told));
+        let (activity, changes): (Vec<_>, Vec<_>) = happened.into_iter().partition(Change::is_activity);
+        let (told_activity, told): (Vec<_>, Vec<_>) = told.into_iter().partition(Change::is_activity);
+        let claim = format!("each of {} changes was told once, and nothing else", changes.len());
+        self.find(claim, news::told_otherwise(&changes, &told));
+        let claim = "each use of root was told once, and nothing else as root activity".to_owned();
+        self.find(claim, news::told_otherwise(&activity, &told_activity));
         let mails: usize = self.news.iter().map(|news| news.mails.len()).sum();
         let claim = format!("each event that asks to be notified came as a mail, {mails} in all");
         self.find(claim, self.news.iter().flat_map(News::mailed_otherwise).collect());
@@ -229,7 +326,7 @@ impl Teller {
         let (objects, items) = (self.stage.evidence(), self.stage.state());
         let differences = evidence::differences(&objects, &audit.records, &self.stage.aws.organization())?;
         self.find("the evidence says of each account what the log says, once".to_owned(), differences);
-        let forgotten = memory::forgotten_sessions(&self.stage.aws.calls(), &items);
+        let forgotten = memory::forgotten_sessions(&self.own_calls(), &items);
         self.find("each root session that was opened is remembered".to_owned(), forgotten);
 
         let place = |text: &str| text.to_owned();
@@ -257,7 +354,7 @@ impl Teller {
 
     fn conclude(&mut self, took: Duration) -> Result<()> {
         let now = self.stage.aws.organization();
-        let calls = self.stage.aws.calls();
+        let calls = self.own_calls();
         self.find("every account holds what it should hold, and nothing else".to_owned(), self.oracle.accounts(&now));
         self.find(
             "nothing was changed that is to be left alone, and MFA went last".to_owned(),

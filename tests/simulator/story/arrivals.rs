@@ -1,20 +1,18 @@
 //! Accounts join the organization: from the event that AWS sends to the verdict.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use serde_json::Value;
-use simulator::aws::{Aws, CallRecord, NewAccount};
+use anyhow::{Context as _, Result, ensure};
+use simulator::aws::{Aws, NewAccount};
 use simulator::deployment::Deployment;
-use simulator::event_buses::{Delivery, DeliveryOutcome};
 use simulator::organization::{
     AccessKey, Account, AccountId, CredentialStatus, LastUsed, LoginProfile, RootCredentials,
 };
 use time::OffsetDateTime;
 
-use super::console::{Console, NO_BREAK};
-use super::record::{self, AccountRecord, Credentials};
+use super::aftermath::{self, Aftermath};
+use super::console::Console;
+use super::record::{AccountRecord, Credentials};
 use super::stage::{ACCOUNT_JOINED, Stage, changed_an_account};
 
 /// How long AWS sets the created account up.
@@ -27,11 +25,7 @@ pub(crate) struct Arrival {
     pub(crate) account: Account,
     /// Each time that the function looked at it, in order.
     pub(crate) records: Vec<AccountRecord>,
-    events: Vec<Value>,
-    deliveries: Vec<Delivery>,
-    changes: Vec<CallRecord>,
-    /// By the simulated clock.
-    took: time::Duration,
+    aftermath: Aftermath,
 }
 
 /// A new, empty account that AWS is not done with.
@@ -65,74 +59,28 @@ pub(crate) async fn follow(
     deployment: &Deployment,
     join: impl FnOnce(&Aws) -> AccountId,
 ) -> Result<Arrival> {
-    let mut emitted = stage.aws.events();
-    let began = stage.aws.clock().now();
-    let logged_before = deployment.log_length(ACCOUNT_JOINED)?;
-    let calls_before = stage.aws.calls().len();
-    let delivered_before = deployment.deliveries().len();
-
-    let id = join(&stage.aws);
-    let account = stage.aws.organization().accounts.remove(&id);
-    deployment.settle().await?;
-
-    let mut records = record::read(&deployment.logs_from(ACCOUNT_JOINED, logged_before)?)?;
-    records.retain(|record| record.account_id == id);
+    let joining = async || {
+        let id = join(&stage.aws);
+        let account = stage.aws.organization().accounts.remove(&id).with_context(|| format!("{id} did not join"))?;
+        Ok((id, account))
+    };
+    let ((id, account), aftermath) = aftermath::follow(stage, deployment, ACCOUNT_JOINED, joining).await?;
+    let of_account = aftermath.records.iter().filter(|record| record.account_id == id);
+    let records: Vec<_> = of_account.cloned().collect();
     ensure!(!records.is_empty(), "nobody looked at {id}: {:?}", deployment.outcomes(ACCOUNT_JOINED)?);
-    Ok(Arrival {
-        account: account.ok_or_else(|| anyhow::anyhow!("{id} did not join"))?,
-        id,
-        records,
-        events: std::iter::from_fn(|| emitted.try_recv().ok()).collect(),
-        deliveries: deployment.deliveries().split_off(delivered_before),
-        changes: stage.aws.calls().split_off(calls_before).into_iter().filter(changed_an_account).collect(),
-        took: stage.aws.clock().now() - began,
-    })
+    Ok(Arrival { id, account, records, aftermath })
 }
 
 pub(crate) fn show(console: &Console, arrival: &Arrival) {
-    let Arrival { id, account, records, events, deliveries, changes, .. } = arrival;
+    let Arrival { id, account, records, aftermath } = arrival;
     let mut facts = vec![("account", format!("{id} {}, holds {}", account.name, Credentials::from(&account.root)))];
-    facts.extend(events.iter().map(|event| ("event", described(event))));
-    let mut routes: Vec<_> = deliveries.iter().map(|delivery| ("rule", route(delivery))).collect();
-    // Each event takes the same way.
-    let mut known = BTreeSet::new();
-    routes.retain(|(_, route)| known.insert(route.clone()));
-    facts.extend(routes);
+    facts.extend(aftermath::described(&aftermath.events).into_iter().map(|event| ("event", event)));
+    facts.extend(aftermath.routes().into_iter().map(|route| ("rule", route)));
     facts.push(("function", tries(arrival)));
     facts.extend(records.last().map(|record| ("verdict", record.verdict.name().to_owned())));
-    facts.extend(changes.iter().map(|call| ("change", call.action())));
+    let changes = aftermath.calls.iter().filter(|call| changed_an_account(call));
+    facts.extend(changes.map(|call| ("change", call.action())));
     console.facts(facts);
-}
-
-/// The ways of events that ended where they should not.
-pub(crate) fn undelivered(deliveries: &[Delivery]) -> Vec<String> {
-    deliveries.iter().filter(|delivery| delivery.outcome != DeliveryOutcome::Delivered).map(route).collect()
-}
-
-/// `AccountJoinedOrganization in 111122223333, us-east-1`.
-fn described(event: &Value) -> String {
-    let text = |pointer| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    format!("{} in {}, {}", text("/detail/eventName"), text("/account"), text("/region"))
-}
-
-/// `unroot-AccountJoinedRule -> queue unroot-account-joined`.
-fn route(delivery: &Delivery) -> String {
-    let rule = delivery.rule_arn.rsplit('/').next().unwrap_or_default();
-    let target = match delivery.target_arn.split(':').collect::<Vec<_>>().as_slice() {
-        [_, _, "sqs", _, _, queue] => format!("queue {queue}"),
-        [_, _, "events", region, account, bus] => {
-            format!("{} in {account}, {region}", bus.replace("event-bus/", "bus "))
-        }
-        [_, _, "sns", _, _, topic] => format!("topic {topic}"),
-        _ => delivery.target_arn.clone(),
-    };
-    match &delivery.outcome {
-        DeliveryOutcome::Delivered => {
-            format!("{rule} {}", format!("-> {target}").replace(' ', &NO_BREAK.to_string()))
-        }
-        DeliveryOutcome::DeadLettered { reason } => format!("{rule} -> dead-letter queue, not {target}: {reason}"),
-        DeliveryOutcome::Lost { reason } => format!("{rule} -> nowhere, not {target}: {reason}"),
-    }
 }
 
 /// `account-joined, 9 times within 7 simulated minutes: 7 times AssumeRootNotAuthorized, then its messages came again`.
@@ -144,7 +92,7 @@ fn tries(arrival: &Arrival) -> String {
     format!(
         "{ACCOUNT_JOINED}, {} times within {} simulated minutes: {} times {}, then its messages came again",
         arrival.records.len(),
-        arrival.took.whole_minutes(),
+        arrival.aftermath.took.whole_minutes(),
         failures.len(),
         failure.cause
     )

@@ -21,6 +21,9 @@ pub(crate) struct Audit {
     /// One for each account, in the order of their ids.
     pub(crate) records: Vec<AccountRecord>,
     pub(crate) calls: Vec<CallRecord>,
+    /// What AWS emitted.
+    pub(crate) events: Vec<Value>,
+    /// Until it was complete. What follows from its events is not its own time.
     took: Duration,
 }
 
@@ -30,7 +33,9 @@ pub(crate) struct Audit {
 pub(crate) async fn run(console: &Console, stage: &Stage, deployment: &Deployment) -> Result<Audit> {
     let logged_before = deployment.log_length(SCHEDULED_AUDIT)?;
     let calls_before = stage.aws.calls().len();
+    let mut emitted = stage.aws.events();
     let mut lines = Vec::new();
+    let mut took = None;
 
     let began = Instant::now();
     let mut progress = console.progress(stage.aws.organization().accounts.len());
@@ -43,26 +48,34 @@ pub(crate) async fn run(console: &Console, stage: &Stage, deployment: &Deploymen
             _ = tick.tick() => {
                 lines.extend(deployment.logs_from(SCHEDULED_AUDIT, logged_before + lines.len())?);
                 progress.show(lines.iter().filter(|line| record::is_record(line)).count());
+                if took.is_none() && lines.iter().any(is_complete) {
+                    took = Some(began.elapsed());
+                }
             }
         }
     }
     progress.finish();
-    let took = began.elapsed();
+    let took = took.unwrap_or_else(|| began.elapsed());
     lines.extend(deployment.logs_from(SCHEDULED_AUDIT, logged_before + lines.len())?);
 
-    let is_complete = |line: &&Value| line.pointer("/completeness/state").and_then(Value::as_str) == Some("Complete");
     ensure!(
-        lines.iter().any(|line| is_complete(&line)),
+        lines.iter().any(is_complete),
         "the audit did not come to its end: {:?}",
         deployment.outcomes(SCHEDULED_AUDIT)?
     );
     let mut records = record::read(&lines)?;
     records.sort_by(|one, other| one.account_id.cmp(&other.account_id));
-    Ok(Audit { records, calls: stage.aws.calls().split_off(calls_before), took })
+    let events = std::iter::from_fn(|| emitted.try_recv().ok()).collect();
+    Ok(Audit { records, calls: stage.aws.calls().split_off(calls_before), events, took })
+}
+
+/// Whether it is the report of an audit that came to its end.
+fn is_complete(line: &Value) -> bool {
+    line.pointer("/completeness/state").and_then(Value::as_str) == Some("Complete")
 }
 
 pub(crate) fn show(console: &Console, audit: &Audit) {
-    let Audit { records, calls, took } = audit;
+    let Audit { records, calls, took, .. } = audit;
     let verdicts = Verdict::count(records).into_iter().map(|(verdict, count)| (verdict.name(), count));
     let mut table = console.table();
     table.add_row([

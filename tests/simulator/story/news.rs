@@ -15,6 +15,7 @@ use super::stage::Mode;
 pub(crate) const FOUND: &str = "Root Credentials Found";
 pub(crate) const DELETED: &str = "Root Credentials Deleted";
 pub(crate) const NOT_VERIFIED: &str = "Root Credentials Not Verified";
+pub(crate) const ACTIVITY: &str = "Root Activity Detected";
 const COMPLETED: &str = "Root Access Audit Completed";
 
 const MAIL_TOPIC: &str = "AlertTopic";
@@ -62,9 +63,9 @@ impl News {
         wrong
     }
 
-    /// The mail about an account.
-    pub(crate) fn mail_about(&self, account: &str) -> Option<&str> {
-        self.mails.iter().find(|mail| mail.contains(account)).map(String::as_str)
+    /// The first mail about an account that says something.
+    pub(crate) fn mail_about(&self, account: &str, says: &str) -> Option<&str> {
+        self.mails.iter().find(|mail| mail.contains(account) && mail.contains(says)).map(String::as_str)
     }
 }
 
@@ -72,6 +73,11 @@ impl Change {
     pub(crate) fn new(account: &str, detail_type: &str, mut removed: Vec<String>) -> Self {
         removed.sort();
         Self { account: account.to_owned(), detail_type: detail_type.to_owned(), removed }
+    }
+
+    /// Whether it is that somebody used root.
+    pub(crate) fn is_activity(&self) -> bool {
+        self.detail_type == ACTIVITY
     }
 
     fn read(event: &Value) -> Self {
@@ -130,12 +136,23 @@ pub(crate) fn show_mail(console: &Console, mail: &str) {
 /// What is not mailed one by one is in the numbers of the mail about the audit; an audit without news is in no mail.
 fn counted(kind: &str, events: &[&Value]) -> String {
     let mailed = events.iter().filter(|event| is_notified(event)).count();
-    let rest = match (events.len() - mailed, kind) {
+    let is_in_another = |event: &Value| text(event, "/detail/trigger") == "RootActivity" && !is_notified(event);
+    let in_another = events.iter().filter(|event| is_in_another(event)).count();
+    let rest = match (events.len() - mailed - in_another, kind) {
         (0, _) => String::new(),
         (silent, COMPLETED) => format!(", {silent} without news"),
         (summed_up, _) => format!(", {summed_up} summed up"),
     };
-    format!("{} {kind}: {mailed} mailed{rest}", events.len())
+    let in_another = match in_another {
+        0 => String::new(),
+        in_another => format!(", {in_another} in the mail about the root activity"),
+    };
+    format!("{} {kind}: {mailed} mailed{rest}{in_another}", events.len())
+}
+
+/// `severity High: Root user of webshop (444455556666) signed in to the console`.
+pub(crate) fn headline_with_severity(event: &Value) -> String {
+    format!("severity {}: {}", text(event, "/detail/severity"), headline(event))
 }
 
 fn is_notified(event: &Value) -> bool {
@@ -179,6 +196,15 @@ mod tests {
         assert_eq!(told_otherwise(&[], &told).len(), 1);
         assert_eq!(told_otherwise(std::slice::from_ref(&one), &[one.clone(), one.clone()]).len(), 1);
         assert_eq!(told_otherwise(&[deleted("444455556666", &both[..1])], &told).len(), 2);
+    }
+
+    #[test]
+    fn what_is_mailed_with_the_root_activity_is_not_called_summed_up() {
+        let mut answer = event("444455556666", DELETED, false);
+        answer["detail"]["trigger"] = json!("RootActivity");
+        let events = [answer, event("444455556666", DELETED, false), event("444455556666", DELETED, true)];
+        let counted = counted(DELETED, &events.iter().collect::<Vec<_>>());
+        assert_eq!(counted, "3 Root Credentials Deleted: 1 mailed, 1 summed up, 1 in the mail about the root activity");
     }
 
     #[test]

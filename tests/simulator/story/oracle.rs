@@ -50,6 +50,13 @@ impl Oracle {
         self.accounts.insert(id, account);
     }
 
+    /// What the root user of an account, which had nothing, was given meanwhile.
+    pub(crate) fn was_given(&mut self, id: &AccountId, root: RootCredentials) {
+        if let Some(account) = self.accounts.get_mut(id) {
+            account.root = root;
+        }
+    }
+
     /// Holds the verdicts of an audit against the accounts as they are now.
     pub(crate) fn verdicts(&self, records: &[AccountRecord], now: &Organization) -> Vec<String> {
         records.iter().filter_map(|record| self.verdict(record, now)).collect()

@@ -1,6 +1,7 @@
 //! The simulated AWS that the story plays in, and Unroot's deployments there.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,10 +17,11 @@ pub(crate) const REGION: &str = "eu-central-1";
 
 pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
 pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
+pub(crate) const ROOT_ACTIVITY: &str = "root-activity";
 
 pub(crate) struct Stage {
     pub(crate) aws: Aws,
-    endpoint: String,
+    address: SocketAddr,
 }
 
 /// The names that CloudFormation would make up.
@@ -39,10 +41,15 @@ impl Stage {
         let aws = Aws::new(organization, Clock::default());
         aws.set_latency(latency);
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
         let server = aws.clone();
         tokio::spawn(async move { server.serve(listener).await });
-        Ok(Self { aws, endpoint })
+        Ok(Self { aws, address })
+    }
+
+    /// Where AWS listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The items of Unroot's table.
@@ -60,7 +67,7 @@ impl Stage {
     pub(crate) async fn deploy(&self, mode: Mode) -> Result<Deployment> {
         let organization = self.aws.organization();
         let exempt: Vec<_> = organization.tagged(EXEMPT_TAG).iter().map(ToString::to_string).collect();
-        let options = Options { region: REGION.to_owned(), ..Options::new(&*self.endpoint) }
+        let options = Options { region: REGION.to_owned(), ..Options::new(format!("http://{}", self.address)) }
             .with_parameter("Mode", mode.name())
             .with_parameter("ExemptAccountIds", exempt.join(","));
         Deployment::deploy(&self.aws, &options).await

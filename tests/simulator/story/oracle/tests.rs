@@ -162,6 +162,19 @@ fn mfa_that_goes_before_what_it_protects_is_found() {
 }
 
 #[test]
+fn what_an_account_was_given_meanwhile_counts() {
+    let Ending { mut oracle, .. } = ending();
+    let root = oracle.accounts[&id(PAYMENTS)].root.clone();
+    let serial = root.mfa_devices[0].serial_number.clone();
+    let (empty, _) = oracle.accounts.iter().find(|(_, account)| account.root.is_empty()).unwrap();
+    let empty = empty.clone();
+    let mfa = [call(empty.as_str(), "DeactivateMFADevice", json!({"SerialNumber": serial}))];
+    assert_eq!(oracle.calls(&mfa), Vec::<String>::new());
+    oracle.was_given(&empty, root);
+    assert_eq!(oracle.calls(&mfa).len(), 1, "a password is left");
+}
+
+#[test]
 fn a_call_that_adds_something_is_found() {
     let Ending { oracle, .. } = ending();
     assert_eq!(oracle.calls(&[call(WEBSHOP, "CreateLoginProfile", json!({}))]).len(), 1);

@@ -20,7 +20,8 @@ pub struct Watch {
     pub session_finding: SessionFinding,
     /// How long after the first call a finding comes. "Near real time"; one that was recorded took 7 minutes.
     pub finding_delay: Duration,
-    /// How often GuardDuty tells that a known finding occurred again: `FindingPublishingFrequency`.
+    /// How often GuardDuty tells that a known finding occurred again: `FindingPublishingFrequency`, six hours unless the
+    /// administrator chooses less.
     pub publishing_frequency: Duration,
     /// EventBridge delivers at least once.
     pub delivery: Delivery,
@@ -65,7 +66,7 @@ impl Default for Watch {
             assumed_root: AssumedRoot::Said,
             session_finding: SessionFinding::ShortTermRootCredentialUsage,
             finding_delay: Duration::from_mins(5),
-            publishing_frequency: Duration::from_mins(15),
+            publishing_frequency: Duration::from_hours(6),
             delivery: Delivery::Once,
         }
     }

@@ -284,7 +284,11 @@ fn a_person_understands_what_happened() {
     let long = "https://evil.example/".repeat(20);
     let sign = Sign { observed: Observed { user_agent: Some(long), ..without_mfa.observed.clone() }, ..without_mfa };
     let description = sighting(Triage::RootUsage, vec![sign]).description(None);
-    assert!(description.starts_with("severity High; ConsoleLogin in us-east-1: root signed in"), "{description}");
+    assert!(
+        description
+            .starts_with("severity High; root signed in to the console without MFA (ConsoleLogin) in us-east-1 from"),
+        "{description}"
+    );
     assert!(!description.contains("://") && !description.contains("evil.example"), "{description}");
     assert!(description.len() < 200, "{description}");
 }

@@ -81,10 +81,18 @@ impl Sighting {
     /// How severe it is, the worst sign, what came of it, and the other signs: what does not fit is at the end.
     pub fn description(&self, outcome: Option<&str>) -> String {
         let mut sentences = vec![format!("severity {}", self.severity())];
+        let mut last_from = String::new();
         let mut signs = self.by_severity().into_iter().map(|sign| {
-            let Observed { event_name, region, .. } = &sign.observed;
-            let who = sign.observed.principal.as_deref().unwrap_or("root");
-            format!("{event_name} in {region}: {who} {}{}", sign.what(), sign.from())
+            let Observed { event_name, region, principal, .. } = &sign.observed;
+            let who = principal.as_deref().unwrap_or("root");
+            let what = sign.what();
+            let named = if what.contains(event_name) { String::new() } else { format!(" ({event_name})") };
+            // Who does several things is described once.
+            let from = sign.from();
+            let shown = if from == last_from { "" } else { &from };
+            let sentence = format!("{who} {what}{named} in {region}{shown}");
+            last_from = from;
+            sentence
         });
         sentences.extend(signs.next());
         sentences.extend(outcome.map(str::to_owned));

@@ -329,7 +329,9 @@ async fn an_account_that_cannot_be_read_is_told_at_once() {
     let mails = mails(&stage);
     assert_eq!(mails.len(), 1, "{mails:?}");
     assert!(mails[0].contains("service control policy"), "{}", mails[0]);
-    assert!(stage.deployment.dead_letters(ROOT_ACTIVITY).unwrap().is_empty(), "one message says it all");
+    assert_eq!(stage.deployment.dead_letters(ROOT_ACTIVITY).unwrap().len(), 1, "and waits for a person");
+    put(&stage, &[sample_of("signin-root-console-login-failure", ACQUIRED)]).await;
+    assert_eq!(stage.deployment.dead_letters(ROOT_ACTIVITY).unwrap().len(), 1, "anyone can try");
 
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("organizations:DescribeAccount", FaultKind::Error500).times(6));

@@ -13,7 +13,9 @@ use shared::domain::plan::HoldBack;
 use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, Totals};
 use shared::domain::recovery_window::RecoveryWindows;
-use shared::domain::root_activity::{Facts, SESSIONS_ARE_KNOWN_AFTER, Sighting, Sign, Standing, Triage, triage};
+use shared::domain::root_activity::{
+    Facts, SESSIONS_ARE_KNOWN_AFTER, Severity, Sighting, Sign, Standing, Triage, triage,
+};
 use shared::domain::trigger::Trigger;
 use shared::examine::Examiner;
 use shared::metrics::Metrics;
@@ -192,13 +194,16 @@ async fn examine_all(
         let Some((account, indices, record)) = finished else { continue };
         telemetry::account_record(&invocation.request_id, &record);
         done.add(&record);
-        batch.decide(indices, |message| match Disposition::after(&record, message) {
-            // People are told of it, and there is nothing that a person could do for this event.
-            Disposition::SetAside(_) => Disposition::Acknowledge,
-            disposition @ (Disposition::Acknowledge | Disposition::Retry { .. }) => disposition,
-        });
         let windows = windows.current().await.unwrap_or_default();
         let sighting = sighting(batch, Triage::RootUsage, account, indices, accounts, &windows);
+        let is_attempt = sighting.severity() < Severity::High;
+        batch.decide(indices, |message| match Disposition::after(&record, message) {
+            // Anyone can try, and as often as he likes: people are told, and need no alarm about each.
+            Disposition::SetAside(_) if is_attempt => Disposition::Acknowledge,
+            disposition @ (Disposition::Acknowledge | Disposition::Retry { .. } | Disposition::SetAside(_)) => {
+                disposition
+            }
+        });
         recorder.record_activity(sighting, Some(record), unremembered(batch, indices));
     }
     done

@@ -43,11 +43,30 @@ const HOLD_BACK_KEYS_USED_WITHIN_DAYS: Setting = Setting {
     meaning: "an active access key that was used within so many days is reported, not deleted; 0 to 3650, 0 deletes every key",
     default: Some("14"),
 };
-const QUEUE_URL: Setting = Setting { name: "QUEUE_URL", meaning: "the function's own queue", default: None };
+const QUEUE_URL: Setting = Setting {
+    name: "QUEUE_URL",
+    meaning: "the function's own queue; empty for `unlock-policy`, which has none",
+    default: Some(""),
+};
 const DEAD_LETTER_QUEUE_URL: Setting = Setting {
     name: "DEAD_LETTER_QUEUE_URL",
-    meaning: "where the function puts a message that cannot succeed",
-    default: None,
+    meaning: "where the function puts a message that cannot succeed; set with `QUEUE_URL`",
+    default: Some(""),
+};
+const RECOVERY_QUEUE_ARN: Setting = Setting {
+    name: "RECOVERY_QUEUE_ARN",
+    meaning: "the queue to which a schedule sends that a recovery window is to end; only for `password-recovery`",
+    default: Some(""),
+};
+const RECOVERY_DEAD_LETTER_QUEUE_ARN: Setting = Setting {
+    name: "RECOVERY_DEAD_LETTER_QUEUE_ARN",
+    meaning: "where the schedule puts what it could not send; set with `RECOVERY_QUEUE_ARN`",
+    default: Some(""),
+};
+const RECOVERY_SCHEDULE_ROLE_ARN: Setting = Setting {
+    name: "RECOVERY_SCHEDULE_ROLE_ARN",
+    meaning: "the role with which the schedule sends it; set with `RECOVERY_QUEUE_ARN`",
+    default: Some(""),
 };
 const STATE_TABLE: Setting = Setting {
     name: "STATE_TABLE",
@@ -74,7 +93,7 @@ const RETRY_BACKOFF_MS: Setting = Setting {
 };
 
 /// All settings, in the order of the README's table.
-pub const SETTINGS: [Setting; 14] = [
+pub const SETTINGS: [Setting; 17] = [
     MODE,
     MANAGEMENT_ACCOUNT_ID,
     EXEMPT_ACCOUNT_IDS,
@@ -82,6 +101,9 @@ pub const SETTINGS: [Setting; 14] = [
     HOLD_BACK_KEYS_USED_WITHIN_DAYS,
     QUEUE_URL,
     DEAD_LETTER_QUEUE_URL,
+    RECOVERY_QUEUE_ARN,
+    RECOVERY_DEAD_LETTER_QUEUE_ARN,
+    RECOVERY_SCHEDULE_ROLE_ARN,
     STATE_TABLE,
     EVIDENCE_BUCKET,
     EVENT_BUS_NAME,
@@ -96,8 +118,10 @@ pub struct Settings {
     pub mode: Mode,
     pub scope: Scope,
     pub hold_back: HoldBack,
-    pub queue: QueueUrl,
-    pub dead_letter_queue: QueueUrl,
+    /// `None` for a function that is only invoked.
+    pub queues: Option<Queues>,
+    /// `None` for a function that opens no recovery windows.
+    pub window_end: Option<WindowEnd>,
     pub stores: Stores,
     pub stack_name: String,
     pub concurrency: usize,
@@ -112,11 +136,34 @@ pub struct Stores {
     pub event_bus: EventBusName,
 }
 
+/// Where the messages of a function are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queues {
+    pub own: QueueUrl,
+    pub dead_letters: QueueUrl,
+}
+
+/// What a schedule needs to end a recovery window, by ARN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowEnd {
+    pub queue_arn: String,
+    pub dead_letter_arn: String,
+    pub role_arn: String,
+}
+
 /// How patient the calls to AWS are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
     pub request_timeout: Duration,
     pub retry_backoff: Duration,
+}
+
+impl Tuning {
+    /// A recovery window is seen by all functions that soon after it was opened: whoever opens one waits as long before he
+    /// lets anyone use it. With the default, ten seconds.
+    pub fn windows_are_seen_within(self) -> Duration {
+        self.retry_backoff * 10
+    }
 }
 
 /// Everything that is wrong with the settings.
@@ -139,8 +186,12 @@ impl Settings {
         let exempt_accounts = reader.several(EXEMPT_ACCOUNT_IDS);
         let organizational_units = reader.several(ORGANIZATIONAL_UNIT_IDS);
         let days = reader.within(HOLD_BACK_KEYS_USED_WITHIN_DAYS, 0, 3_650);
-        let queue = reader.one(QUEUE_URL);
-        let dead_letter_queue = reader.one(DEAD_LETTER_QUEUE_URL);
+        let queues = reader.together([QUEUE_URL, DEAD_LETTER_QUEUE_URL]);
+        let queues = queues.map(|[own, dead_letters]| Queues { own, dead_letters });
+        let window_end =
+            reader.together([RECOVERY_QUEUE_ARN, RECOVERY_DEAD_LETTER_QUEUE_ARN, RECOVERY_SCHEDULE_ROLE_ARN]);
+        let window_end =
+            window_end.map(|[queue_arn, dead_letter_arn, role_arn]| WindowEnd { queue_arn, dead_letter_arn, role_arn });
         let state_table = reader.one(STATE_TABLE);
         let evidence_bucket = reader.one(EVIDENCE_BUCKET);
         let event_bus = reader.one(EVENT_BUS_NAME);
@@ -153,8 +204,8 @@ impl Settings {
                 mode: mode?,
                 scope: Scope { management_account: management_account?, exempt_accounts, organizational_units },
                 hold_back: HoldBack { keys_used_within: Duration::from_hours(days? * 24), keys_created_before: None },
-                queue: queue?,
-                dead_letter_queue: dead_letter_queue?,
+                queues,
+                window_end,
                 stores: Stores { state_table: state_table?, evidence_bucket: evidence_bucket?, event_bus: event_bus? },
                 stack_name: stack_name?,
                 concurrency: usize::try_from(concurrency?).ok()?,
@@ -183,6 +234,21 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             return None;
         };
         self.value(setting, text.trim())
+    }
+
+    /// Settings that are set together or not at all.
+    fn together<T: FromStr<Err: Display>, const N: usize>(&mut self, settings: [Setting; N]) -> Option<[T; N]> {
+        if settings.iter().all(|setting| self.text(*setting).is_none_or(|text| text.is_empty())) {
+            return None;
+        }
+        let mut values = Vec::new();
+        for setting in settings {
+            match self.text(setting).filter(|text| !text.is_empty()) {
+                Some(text) => values.extend(self.value(setting, text.trim())),
+                None => self.problems.push(format!("`{}` is not set: {}", setting.name, setting.meaning)),
+            }
+        }
+        values.try_into().ok()
     }
 
     fn several<T: FromStr<Err: Display> + Ord>(&mut self, setting: Setting) -> BTreeSet<T> {
@@ -251,6 +317,22 @@ mod tests {
     fn lists_are_separated_by_commas() {
         let settings = parse(&[("EXEMPT_ACCOUNT_IDS", "444455556666, 555566667777,")]).unwrap();
         assert_eq!(settings.scope.exempt_accounts.len(), 2);
+    }
+
+    #[test]
+    fn what_belongs_together_is_set_together() {
+        let without = parse(&[("QUEUE_URL", ""), ("DEAD_LETTER_QUEUE_URL", "")]).unwrap();
+        assert_eq!((without.queues, without.window_end), (None, None));
+        let problems =
+            parse(&[("DEAD_LETTER_QUEUE_URL", ""), ("RECOVERY_QUEUE_ARN", "arn:aws:sqs:x")]).unwrap_err().problems;
+        for (problem, expected) in problems.iter().zip([
+            "`DEAD_LETTER_QUEUE_URL` is not set",
+            "`RECOVERY_DEAD_LETTER_QUEUE_ARN` is not set",
+            "`RECOVERY_SCHEDULE_ROLE_ARN` is not set",
+        ]) {
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 
     #[test]

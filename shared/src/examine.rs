@@ -11,6 +11,7 @@ use crate::aws::{Aws, Stripping};
 use crate::domain::account::Account;
 use crate::domain::credentials::RootCredentials;
 use crate::domain::failure::{Cause, Failure};
+use crate::domain::id::AccountId;
 use crate::domain::plan::{DeletionPlan, HoldBack};
 use crate::domain::record::{AccountRecord, Verdict};
 use crate::domain::request::Mode;
@@ -49,6 +50,14 @@ impl Examiner<'_> {
         Ok(self.scope.cover(account, &windows, OffsetDateTime::now_utc()))
     }
 
+    /// What was made in a recovery window that should have ended is no production.
+    async fn hold_back_of(&self, account: &AccountId) -> Result<HoldBack, Failure> {
+        let windows = self.windows.current().await?;
+        let overdue = windows.overdue(account, OffsetDateTime::now_utc()).map(|window| window.opened);
+        let keys_created_before = self.hold_back.keys_created_before.into_iter().chain(overdue).min();
+        Ok(HoldBack { keys_created_before, ..self.hold_back })
+    }
+
     /// What was done until the time is up is in the record.
     async fn examine_in_time(
         &self,
@@ -76,7 +85,11 @@ impl Examiner<'_> {
             record.verdict = Verdict::Clean;
             return;
         }
-        let plan = DeletionPlan::new(&found, self.hold_back, OffsetDateTime::now_utc());
+        let hold_back = match self.hold_back_of(covered.id()).await {
+            Ok(hold_back) => hold_back,
+            Err(failure) => return record.fail(failure),
+        };
+        let plan = DeletionPlan::new(&found, hold_back, OffsetDateTime::now_utc());
         record.held_back = plan.held_back().to_vec();
         record.found = Some(found);
         match self.mode {
@@ -126,6 +139,48 @@ impl Examiner<'_> {
         }
         session
     }
+}
+
+/// Strips an account in one delete session, without an audit before it: what the session lists is what there is.
+///
+/// The recovery window of the account is no obstacle: it is what ends.
+pub async fn strip_at_the_end_of_a_window(
+    aws: &Aws,
+    account: &Account,
+    covered: &CoveredAccount,
+    hold_back: HoldBack,
+    until: Instant,
+) -> AccountRecord {
+    let mut record = AccountRecord::new(covered.id().clone(), Verdict::Unknown, OffsetDateTime::now_utc());
+    record = match timeout_at(until, strip_everything(aws, covered, hold_back, &mut record)).await {
+        Ok(()) => record,
+        Err(_) => AccountRecord { verdict: Verdict::Unknown, ..record }.with_failure(out_of_time()),
+    };
+    AccountRecord { examined: OffsetDateTime::now_utc(), ..record.named(&account.name) }
+}
+
+async fn strip_everything(aws: &Aws, covered: &CoveredAccount, hold_back: HoldBack, record: &mut AccountRecord) {
+    let session: RootSession<Delete> = match aws.open_root_session(covered).await {
+        Ok(session) => session,
+        Err(failure) => return record.fail(failure),
+    };
+    record.sessions.push(session.opened().clone());
+    let found = match session.read_root_credentials().await {
+        Ok(found) => found,
+        Err(failure) => return record.fail(failure),
+    };
+    if found.is_empty() {
+        record.verdict = Verdict::Clean;
+        return;
+    }
+    let plan = DeletionPlan::new(&found, hold_back, OffsetDateTime::now_utc());
+    record.held_back = plan.held_back().to_vec();
+    record.found = Some(found);
+    if plan.is_empty() {
+        return conclude_held_back(record);
+    }
+    let stripping = session.strip(&plan, &mut record.attempted).await;
+    conclude(record, stripping);
 }
 
 fn out_of_time() -> Failure {

@@ -11,6 +11,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::domain::record::{AuditReport, CredentialCounts, Totals, Verdict};
 use crate::domain::root_activity::Triage;
+use crate::domain::task::TaskPolicy;
 use crate::telemetry;
 
 const NAMESPACE: &str = "Unroot";
@@ -37,9 +38,14 @@ impl Metrics<'_> {
             self.put(Some(("CredentialType", credential_type)), &metrics);
         }
         for (task, sessions) in &done.sessions {
-            self.put(Some(("Task", task.name())), &[count("RootSessions", *sessions)]);
+            self.root_sessions(*task, *sessions);
         }
         self.put(None, &[count("FailedDeletions", done.of(Verdict::Failed))]);
+    }
+
+    /// Root sessions that were opened.
+    pub fn root_sessions(self, task: TaskPolicy, sessions: u64) {
+        self.put(Some(("Task", task.name())), &[count("RootSessions", sessions)]);
     }
 
     /// Signs of root activity, by what they mean.

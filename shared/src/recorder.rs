@@ -15,7 +15,7 @@ use tracing::{error, warn};
 use crate::aws::Aws;
 use crate::aws::alerts::{OutgoingEvent, Sent};
 use crate::aws::state::{BATCH, Written};
-use crate::domain::alert::{Alert, AlertCounts};
+use crate::domain::alert::{Alert, AlertCounts, AlertDetail, DetailType};
 use crate::domain::failure::{Cause, Failure, Recovery};
 use crate::domain::id::AccountId;
 use crate::domain::notification::Notifier;
@@ -89,6 +89,11 @@ impl Recorder {
         self.send(Seen::Activity { sighting: Box::new(sighting), record: record.map(Box::new), unremembered });
     }
 
+    /// What an operator had done.
+    pub fn record_task(&self, task: AlertDetail) {
+        self.send(Seen::Task(Box::new(Alert { detail_type: DetailType::TaskPerformed, detail: task })));
+    }
+
     fn send(&self, seen: Seen) {
         // The worker ends only after this sender is gone, or by a panic that `finish` reports.
         let _ = self.seen.send(seen);
@@ -110,6 +115,7 @@ impl Recorder {
 enum Seen {
     Account(Box<AccountRecord>),
     Activity { sighting: Box<Sighting>, record: Option<Box<AccountRecord>>, unremembered: Unremembered },
+    Task(Box<Alert>),
 }
 
 /// What becomes of root activity that cannot be remembered.
@@ -153,7 +159,7 @@ impl Worker {
                 }
                 _ = patience.tick() => self.flush(1).await,
                 // What fails here fails again with the records, and is reported then.
-                _ = sessions.tick() => self.remember_sessions(1).await.unwrap_or_default(),
+                _ = sessions.tick() => self.aws.remember_opened_sessions(1).await.unwrap_or_default(),
             }
         }
         self.flush(1).await;
@@ -188,19 +194,8 @@ impl Worker {
         remembered.and(told).and(forgotten)
     }
 
-    async fn remember_sessions(&self, least: usize) -> Result<(), Failure> {
-        loop {
-            let sessions = self.aws.opened_sessions(BATCH);
-            if sessions.len() < least {
-                return Ok(());
-            }
-            self.aws.write_sessions(&sessions).await?;
-            self.aws.forget_opened_sessions(&sessions);
-        }
-    }
-
     async fn remember(&mut self, least: usize) -> Result<(), Failure> {
-        self.remember_sessions(least).await?;
+        self.aws.remember_opened_sessions(least).await?;
         while self.waiting.len() >= least {
             let batch = self.waiting.get(..length_of_batch(&self.waiting)).unwrap_or_default();
             let accounts: Vec<_> = batch.iter().map(|seen| seen.account().clone()).collect();
@@ -296,6 +291,7 @@ impl Seen {
         match self {
             Self::Account(record) => &record.account_id,
             Self::Activity { sighting, .. } => &sighting.account,
+            Self::Task(task) => &task.detail.account.id,
         }
     }
 
@@ -305,6 +301,7 @@ impl Seen {
             Self::Activity { sighting, record, .. } => {
                 Posture::after_activity(previous, sighting, record.as_deref(), run, OffsetDateTime::now_utc())
             }
+            Self::Task(task) => Posture::after_task(previous, task, run, OffsetDateTime::now_utc()),
         }
     }
 
@@ -315,12 +312,13 @@ impl Seen {
             Self::Activity { record, unremembered, .. } => {
                 *unremembered == Unremembered::Keep && record.as_deref().is_none_or(is_unchanged)
             }
+            Self::Task(_) => false,
         }
     }
 
     fn is_urgent(&self) -> bool {
         match self {
-            Self::Account(_) => false,
+            Self::Account(_) | Self::Task(_) => false,
             Self::Activity { .. } => true,
         }
     }

@@ -128,7 +128,8 @@ impl Function {
             }
             Disposition::SetAside(rejection) => {
                 let body = message.body.as_deref().unwrap_or_default();
-                match self.aws.set_aside(&self.settings.dead_letter_queue, body, &rejection).await {
+                let Some(queues) = &self.settings.queues else { return response.add_failure(id) };
+                match self.aws.set_aside(&queues.dead_letters, body, &rejection).await {
                     Ok(()) => {
                         error!(
                             message_id = id,
@@ -149,7 +150,8 @@ impl Function {
     async fn retry_after(&self, message: &SqsMessage, after: Duration) {
         let handle = message.receipt_handle.as_deref().unwrap_or_default();
         let seconds = i32::try_from(after.as_secs()).unwrap_or(i32::MAX);
-        match self.aws.receive_again_in(&self.settings.queue, handle, seconds).await {
+        let Some(queues) = &self.settings.queues else { return };
+        match self.aws.receive_again_in(&queues.own, handle, seconds).await {
             Ok(()) => info!(message_id = message.message_id, seconds, "comes again"),
             // Then it comes again after the queue's visibility timeout.
             Err(failure) => warn!(message_id = message.message_id, %failure, "the wait could not be set"),

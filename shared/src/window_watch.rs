@@ -14,17 +14,15 @@ use crate::domain::recovery_window::RecoveryWindows;
 #[derive(Debug)]
 pub struct WindowWatch {
     aws: Aws,
-    /// A window is seen that soon after it was opened: whoever opens one waits as long before he lets anyone use it.
     seen_within: Duration,
     last: Mutex<(Instant, RecoveryWindows)>,
 }
 
 impl WindowWatch {
-    /// Reads them for the first time, and then again when a reading is ten times as old as the wait before a retry: with
-    /// the default, ten seconds.
+    /// Reads them for the first time, and then again when a reading is too old.
     pub async fn begin(aws: &Aws, tuning: Tuning) -> Result<Self, Failure> {
         let (at, windows) = (Instant::now(), aws.recovery_windows().await?);
-        Ok(Self { aws: aws.clone(), seen_within: tuning.retry_backoff * 10, last: Mutex::new((at, windows)) })
+        Ok(Self { aws: aws.clone(), seen_within: tuning.windows_are_seen_within(), last: Mutex::new((at, windows)) })
     }
 
     /// The windows as they were at most a few seconds ago.

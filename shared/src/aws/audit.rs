@@ -13,8 +13,13 @@ use crate::domain::credentials::{
 };
 use crate::domain::failure::{Cause, Failure};
 
-/// The tasks whose policy allows the list calls and `GetLoginProfile`.
-pub trait ReadsCredentials: RootTask {}
+/// The tasks whose policy allows `GetLoginProfile`.
+pub trait ReadsLoginProfile: RootTask {}
+impl ReadsLoginProfile for Audit {}
+impl ReadsLoginProfile for Delete {}
+
+/// The tasks whose policy allows the list calls too.
+pub trait ReadsCredentials: ReadsLoginProfile {}
 impl ReadsCredentials for Audit {}
 impl ReadsCredentials for Delete {}
 
@@ -58,18 +63,8 @@ impl RootSession<Audit> {
     }
 }
 
-impl<T: ReadsCredentials> RootSession<T> {
-    /// Reads all four kinds of root credentials with the calls that name them.
-    pub async fn read_root_credentials(&self) -> Result<RootCredentials, Failure> {
-        Ok(RootCredentials {
-            login_profile: self.login_profile().await?,
-            access_keys: self.access_keys().await?,
-            signing_certificates: self.signing_certificates().await?,
-            mfa_devices: self.mfa_devices().await?,
-        })
-    }
-
-    async fn login_profile(&self) -> Result<Option<LoginProfile>, Failure> {
+impl<T: ReadsLoginProfile> RootSession<T> {
+    pub(super) async fn login_profile(&self) -> Result<Option<LoginProfile>, Failure> {
         let answer = self.iam.get_login_profile().customize().config_override(self.sign()).send().await;
         match answer.map_err(failed("iam:GetLoginProfile")) {
             Ok(answer) => {
@@ -79,6 +74,18 @@ impl<T: ReadsCredentials> RootSession<T> {
             Err(failure) if failure.cause == Cause::AlreadyAbsent => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+}
+
+impl<T: ReadsCredentials> RootSession<T> {
+    /// Reads all four kinds of root credentials with the calls that name them.
+    pub async fn read_root_credentials(&self) -> Result<RootCredentials, Failure> {
+        Ok(RootCredentials {
+            login_profile: self.login_profile().await?,
+            access_keys: self.access_keys().await?,
+            signing_certificates: self.signing_certificates().await?,
+            mfa_devices: self.mfa_devices().await?,
+        })
     }
 
     async fn access_keys(&self) -> Result<Vec<AccessKey>, Failure> {

@@ -14,10 +14,17 @@ mod audit;
 mod complete_lists;
 mod evidence;
 mod http;
+mod login_profile;
 mod opened_sessions;
+mod schedule;
 mod strip;
+mod unlock_bucket;
+mod unlock_queue;
+mod windows;
 
+pub use schedule::WindowSchedule;
 pub use strip::Stripping;
+pub use unlock_bucket::LocatedBucket;
 
 use std::time::Duration;
 
@@ -44,7 +51,9 @@ pub struct Aws {
     dynamodb: aws_sdk_dynamodb::Client,
     s3: aws_sdk_s3::Client,
     eventbridge: aws_sdk_eventbridge::Client,
+    scheduler: aws_sdk_scheduler::Client,
     stores: Stores,
+    stack_name: String,
     opened_sessions: OpenedSessions,
     remembers: Remembers,
     /// The name of this function.
@@ -102,7 +111,9 @@ impl Aws {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             s3: aws_sdk_s3::Client::new(&config),
             eventbridge: aws_sdk_eventbridge::Client::new(&config),
+            scheduler: aws_sdk_scheduler::Client::new(&config),
             stores: stores.clone(),
+            stack_name: settings.stack_name.clone(),
             opened_sessions: OpenedSessions::default(),
             remembers: Remembers::InBatches,
             function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Aws;
-use super::state::RememberedSession;
+use super::state::{BATCH, RememberedSession};
 use crate::domain::failure::Failure;
 
 /// Filled where sessions are opened, emptied where they are remembered: also what an examination opened that was given
@@ -52,13 +52,23 @@ impl Aws {
         }
     }
 
-    /// Sessions that are not yet remembered, at most so many.
-    pub fn opened_sessions(&self, most: usize) -> Vec<RememberedSession> {
+    /// Remembers the sessions that are not yet remembered, in batches of at least so many.
+    pub async fn remember_opened_sessions(&self, least: usize) -> Result<(), Failure> {
+        loop {
+            let sessions = self.opened_sessions(BATCH);
+            if sessions.len() < least.max(1) {
+                return Ok(());
+            }
+            self.write_sessions(&sessions).await?;
+            self.forget_opened_sessions(&sessions);
+        }
+    }
+
+    fn opened_sessions(&self, most: usize) -> Vec<RememberedSession> {
         self.opened_sessions.lock().iter().take(most).cloned().collect()
     }
 
-    /// Drops sessions that are remembered now.
-    pub fn forget_opened_sessions(&self, remembered: &[RememberedSession]) {
+    fn forget_opened_sessions(&self, remembered: &[RememberedSession]) {
         self.opened_sessions.lock().retain(|session| !remembered.contains(session));
     }
 }

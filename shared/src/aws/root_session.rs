@@ -59,6 +59,18 @@ pub struct Audit;
 #[derive(Debug)]
 pub struct Delete;
 
+/// The task of letting the owner of the account set a root password by recovering it.
+#[derive(Debug)]
+pub struct CreatePassword;
+
+/// The task of taking the policy of a bucket away.
+#[derive(Debug)]
+pub struct UnlockBucket;
+
+/// The task of taking the policy of a queue away.
+#[derive(Debug)]
+pub struct UnlockQueue;
+
 impl RootTask for Audit {
     const POLICY: TaskPolicy = TaskPolicy::IamAuditRootUserCredentials;
     const SECONDS: i32 = 120;
@@ -69,10 +81,28 @@ impl RootTask for Delete {
     const SECONDS: i32 = 300;
 }
 
+impl RootTask for CreatePassword {
+    const POLICY: TaskPolicy = TaskPolicy::IamCreateRootUserPassword;
+    const SECONDS: i32 = 120;
+}
+
+impl RootTask for UnlockBucket {
+    const POLICY: TaskPolicy = TaskPolicy::S3UnlockBucketPolicy;
+    const SECONDS: i32 = 300;
+}
+
+impl RootTask for UnlockQueue {
+    const POLICY: TaskPolicy = TaskPolicy::SqsUnlockQueuePolicy;
+    const SECONDS: i32 = 300;
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Audit {}
     impl Sealed for super::Delete {}
+    impl Sealed for super::CreatePassword {}
+    impl Sealed for super::UnlockBucket {}
+    impl Sealed for super::UnlockQueue {}
 }
 
 /// A session of the root user of one member account, limited to one task.
@@ -84,6 +114,8 @@ pub struct RootSession<T: RootTask> {
     opened: OpenedSession,
     credentials: SharedCredentialsProvider,
     pub(super) iam: aws_sdk_iam::Client,
+    pub(super) s3: aws_sdk_s3::Client,
+    pub(super) sqs: aws_sdk_sqs::Client,
     pub(super) patience: Patience,
     task: PhantomData<T>,
 }
@@ -147,6 +179,8 @@ impl Aws {
             opened: OpenedSession { access_key_id, task: T::POLICY, opened: OffsetDateTime::now_utc() },
             credentials: SharedCredentialsProvider::new(credentials),
             iam: self.iam.clone(),
+            s3: self.s3.clone(),
+            sqs: self.sqs.clone(),
             patience: self.patience,
             task: PhantomData,
         })
@@ -157,6 +191,10 @@ impl<T: RootTask> RootSession<T> {
     /// Makes a call of the shared IAM client this session's: one client for all sessions keeps one connection pool.
     pub(super) fn sign(&self) -> aws_sdk_iam::config::Builder {
         aws_sdk_iam::config::Builder::new().credentials_provider(self.credentials.clone())
+    }
+
+    pub(super) fn credentials(&self) -> SharedCredentialsProvider {
+        self.credentials.clone()
     }
 
     pub fn account(&self) -> &AccountId {

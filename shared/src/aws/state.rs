@@ -39,7 +39,7 @@ const SESSIONS_ARE_KEPT: Duration = Duration::days(90);
 const READ: &str = "dynamodb:BatchGetItem";
 const WRITE: &str = "dynamodb:TransactWriteItems";
 
-type Item = HashMap<String, AttributeValue>;
+pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// A posture with the number of its version, by which a writer knows whether somebody else was faster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,11 +221,14 @@ impl Aws {
         Ok(items)
     }
 
-    fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
+    pub(super) fn put(&self, item: Item) -> aws_sdk_dynamodb::types::builders::PutBuilder {
         Put::builder().table_name(self.stores.state_table.as_str()).set_item(Some(item))
     }
 
-    async fn write(&self, puts: Vec<aws_sdk_dynamodb::types::builders::PutBuilder>) -> Result<Written, Failure> {
+    pub(super) async fn write(
+        &self,
+        puts: Vec<aws_sdk_dynamodb::types::builders::PutBuilder>,
+    ) -> Result<Written, Failure> {
         if puts.is_empty() {
             return Ok(Written::All);
         }
@@ -259,12 +262,12 @@ fn session_key(id: &AccessKeyId) -> String {
     format!("session#{id}")
 }
 
-fn key(pk: &str, sk: &str) -> Item {
+pub(super) fn key(pk: &str, sk: &str) -> Item {
     let text = |value: &str| AttributeValue::S(value.to_owned());
     HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
-fn item(pk: &str, sk: &str, value: &impl Serialize) -> Result<Item, Failure> {
+pub(super) fn item(pk: &str, sk: &str, value: &impl Serialize) -> Result<Item, Failure> {
     let mut item: Item = serde_dynamo::to_item(value).map_err(|error| {
         Failure::observed(Cause::RejectedRequest, WRITE, format!("the item cannot be written: {error}"))
     })?;

@@ -10,7 +10,8 @@ use super::credentials::RootCredentials;
 use super::failure::Failure;
 use super::id::{AccountId, OrganizationId};
 use super::plan::{DeletionStep, HeldBack};
-use super::record::{AuditReport, SCHEMA_VERSION, Totals, Verdict};
+use super::posture::Run;
+use super::record::{AccountRecord, AuditReport, SCHEMA_VERSION, Totals, Verdict};
 use super::request::{Mode, Selection};
 use super::root_activity::{Observed, Severity, Triage};
 use super::trigger::Trigger;
@@ -36,6 +37,9 @@ pub enum DetailType {
     /// Somebody used root, or a root session that is not ours.
     #[serde(rename = "Root Activity Detected")]
     RootActivity,
+    /// An operator had something done as root.
+    #[serde(rename = "Root Task Performed")]
+    TaskPerformed,
     /// An audit came to its end.
     #[serde(rename = "Root Access Audit Completed")]
     AuditCompleted,
@@ -93,6 +97,42 @@ pub struct AlertDetail {
     pub severity: Option<Severity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity: Option<ActivityDetail>,
+    /// What an operator had done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<PerformedTask>,
+}
+
+/// What an operator had done as root, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PerformedTask {
+    pub action: TaskAction,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// The id of Lambda's request.
+    pub request_id: String,
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub window_ends: Option<OffsetDateTime>,
+    /// The bucket or queue, by its ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Where the policy lies that was there, such as `s3://bucket/policies/..`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_policy: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskAction {
+    RecoveryOpened,
+    RecoveryExtended,
+    RecoveryClosed,
+    /// The window should have been closed before, and nobody did.
+    RecoveryOverdue,
+    BucketPolicyRemoved,
+    BucketPolicyReplaced,
+    QueuePolicyRemoved,
+    QueuePolicyReplaced,
 }
 
 /// Root activity as a message says it.
@@ -156,6 +196,7 @@ impl DetailType {
             Self::DeletionFailed => "Root Credentials Deletion Failed",
             Self::NotVerified => "Root Credentials Not Verified",
             Self::RootActivity => "Root Activity Detected",
+            Self::TaskPerformed => "Root Task Performed",
             Self::AuditCompleted => "Root Access Audit Completed",
         }
     }
@@ -165,6 +206,90 @@ impl AlertAccount {
     /// `webshop (444455556666)`
     pub fn words(&self) -> String {
         if self.name.is_empty() { self.id.to_string() } else { format!("{} ({})", self.name, self.id) }
+    }
+}
+
+impl AlertDetail {
+    /// What is told of a task; the record is that of the look at the account, if it was looked at.
+    pub fn of_task(
+        account: AlertAccount,
+        task: PerformedTask,
+        record: Option<&AccountRecord>,
+        run: &Run,
+        now: OffsetDateTime,
+    ) -> Self {
+        let words = account.words();
+        let resource = task.resource.as_deref().unwrap_or_default();
+        let headline = match task.action {
+            TaskAction::RecoveryOpened => format!("Root password recovery is open in {words}"),
+            TaskAction::RecoveryExtended => format!("Root password recovery is open longer in {words}"),
+            TaskAction::RecoveryClosed => format!("Root password recovery is closed in {words}"),
+            TaskAction::RecoveryOverdue => format!("Root password recovery was not closed in time in {words}"),
+            TaskAction::BucketPolicyRemoved | TaskAction::QueuePolicyRemoved => {
+                format!("Policy of {resource} removed in {words}")
+            }
+            TaskAction::BucketPolicyReplaced | TaskAction::QueuePolicyReplaced => {
+                format!("Policy of {resource} replaced in {words}")
+            }
+        };
+        let mut description = vec![format!("reason: {}", task.reason)];
+        description.extend(task.ticket.iter().map(|ticket| format!("ticket {ticket}")));
+        description.extend(task.window_ends.map(|ends| match task.action {
+            TaskAction::RecoveryOverdue => format!("it should have ended {}, and is closed now", minute(ends)),
+            TaskAction::RecoveryOpened
+            | TaskAction::RecoveryExtended
+            | TaskAction::RecoveryClosed
+            | TaskAction::BucketPolicyRemoved
+            | TaskAction::BucketPolicyReplaced
+            | TaskAction::QueuePolicyRemoved
+            | TaskAction::QueuePolicyReplaced => format!("its end is set for {}", minute(ends)),
+        }));
+        description.extend(task.saved_policy.iter().map(|saved| format!("the policy that was there: {saved}")));
+        description.extend(record.map(|record| format!("the account is {}", record.verdict)));
+        let removed = record.map(|record| record.removed.clone()).unwrap_or_default();
+        if !removed.is_empty() {
+            let removed: Vec<_> = removed.iter().map(ToString::to_string).collect();
+            description.push(format!("deleted: {}", removed.join(", ")));
+        }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            id: format!("{}/{}/{:?}", account.id, task.request_id, task.action),
+            headline: in_one_line(&headline),
+            account,
+            description: in_one_line(&description.join("; ")),
+            remedy: match task.action {
+                TaskAction::RecoveryOverdue => {
+                    "look into the dead-letter queue and the log of password-recovery: why did \
+                                                it not close the window?"
+                        .to_owned()
+                }
+                TaskAction::RecoveryOpened
+                | TaskAction::RecoveryExtended
+                | TaskAction::RecoveryClosed
+                | TaskAction::BucketPolicyRemoved
+                | TaskAction::BucketPolicyReplaced
+                | TaskAction::QueuePolicyRemoved
+                | TaskAction::QueuePolicyReplaced => {
+                    "nothing, if you know of it; else ask who may invoke the function".to_owned()
+                }
+            },
+            since: now.replace_nanosecond(0).unwrap_or(now),
+            notify: true,
+            run: run.id.clone(),
+            trigger: run.trigger,
+            mode: run.mode,
+            verdict: record.map(|record| record.verdict),
+            examined: now.replace_nanosecond(0).unwrap_or(now),
+            reappeared: false,
+            failure: None,
+            found: record.and_then(|record| record.found.clone()),
+            removed,
+            attempted: record.map(|record| record.attempted.clone()).unwrap_or_default(),
+            held_back: record.map(|record| record.held_back.clone()).unwrap_or_default(),
+            severity: None,
+            activity: None,
+            task: Some(task),
+        }
     }
 }
 
@@ -216,6 +341,12 @@ impl AuditCompletedDetail {
     }
 }
 
+/// As people read a time: `2026-11-20 12:00 UTC`.
+pub fn minute(at: OffsetDateTime) -> String {
+    let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    at.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
+}
+
 /// The text on one line, without double quotes and backslashes: EventBridge puts it as it is between quotes, in a line of
 /// a mail or in JSON, and who named an account could otherwise write lines of his own. Nor has it angle brackets, which are
 /// links and mentions in Slack.
@@ -260,6 +391,7 @@ mod tests {
             DetailType::DeletionFailed,
             DetailType::NotVerified,
             DetailType::RootActivity,
+            DetailType::TaskPerformed,
             DetailType::AuditCompleted,
         ] {
             assert_eq!(serde_json::to_value(detail_type).unwrap(), detail_type.as_str());

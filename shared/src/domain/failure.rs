@@ -74,6 +74,12 @@ pub enum Cause {
     OrganizationalUnitNotFound,
     /// A table, bucket or object that the stack should have is not there.
     ResourceNotFound,
+    /// The account has no such bucket.
+    NoSuchBucket,
+    /// The account has no such queue.
+    NoSuchQueue,
+    /// AWS takes the policy that was to be put in place for none.
+    RejectedPolicy,
     /// The account is so new that AWS services are not ready in it.
     AccountNotReady,
     /// STS is switched off for the Region in the member account.
@@ -157,7 +163,14 @@ impl Cause {
             "OrganizationNotFoundException" | "AWSOrganizationsNotInUseException" => Self::NotInAnOrganization,
             "AccountNotFoundException" => Self::AccountNotFound,
             "OrganizationalUnitNotFoundException" => Self::OrganizationalUnitNotFound,
-            // A table or bucket; an event bus that is missing is only said of single events.
+            "NoSuchBucket" if operation.ends_with("BucketPolicy") => Self::NoSuchBucket,
+            "QueueDoesNotExist" | "AWS.SimpleQueueService.NonExistentQueue"
+                if operation.ends_with("QueueAttributes") =>
+            {
+                Self::NoSuchQueue
+            }
+            "MalformedPolicy" | "InvalidAttributeValue" | "InvalidPolicyDocument" => Self::RejectedPolicy,
+            // A table or bucket of ours; an event bus that is missing is only said of single events.
             "ResourceNotFoundException" | "NoSuchBucket" | "NoSuchKey" => Self::ResourceNotFound,
             "OptInRequired" | "SubscriptionRequiredException" | "AccountNotRegisteredException" => {
                 Self::AccountNotReady
@@ -185,8 +198,9 @@ impl Cause {
             | "TransactionCanceledException"
             | "TransactionInProgressException"
             | "LimitExceeded" => Self::Conflict,
-            "NoSuchEntity" => Self::AlreadyAbsent,
+            "NoSuchEntity" | "NoSuchBucketPolicy" => Self::AlreadyAbsent,
             "EntityAlreadyExists" => Self::AlreadyPresent,
+            "ConflictException" if operation == "scheduler:CreateSchedule" => Self::AlreadyPresent,
             "ValidationError"
             | "ValidationException"
             | "InvalidInput"
@@ -282,6 +296,9 @@ impl Cause {
             Self::ResourceNotFound => {
                 "the stack's table, bucket or event bus is missing: deploy the template of this version again"
             }
+            Self::NoSuchBucket => "name a bucket of this account: a bucket of another one is unlocked from there",
+            Self::NoSuchQueue => "name a queue of this account that is there: the URL has its Region, account and name",
+            Self::RejectedPolicy => "mend `policy`: AWS says what it does not take",
             Self::AccountNotReady => "wait: AWS still sets the account up",
             Self::RegionDisabled => {
                 "activate STS for the Region in the member account: IAM console, Account settings, Security Token Service"
@@ -340,6 +357,9 @@ impl Cause {
             | Self::Denied
             | Self::OrganizationalUnitNotFound
             | Self::ResourceNotFound
+            | Self::NoSuchBucket
+            | Self::NoSuchQueue
+            | Self::RejectedPolicy
             | Self::RegionDisabled
             | Self::RejectedRequest
             | Self::Unrecognized => Recovery::Person,

@@ -60,7 +60,7 @@ impl Notifier {
     pub fn new(trigger: Trigger, counts: AlertCounts, callers: BTreeSet<String>) -> Self {
         let is_summed_up = match trigger {
             Trigger::Schedule | Trigger::Request => true,
-            Trigger::AccountJoined | Trigger::RootActivity => false,
+            Trigger::AccountJoined | Trigger::RootActivity | Trigger::WindowEnded => false,
         };
         Self { is_summed_up, counts, callers }
     }

@@ -218,7 +218,13 @@ impl Posture {
             (DetailType::Deleted, false) => format!("Root credentials deleted in {words}"),
             (DetailType::Deleted, true) => format!("Root credentials were back in {words} and are deleted"),
             (DetailType::DeletionFailed, _) => format!("Root credentials not deleted in {words}"),
-            (DetailType::NotVerified | DetailType::RootActivity | DetailType::AuditCompleted, _) => {
+            (
+                DetailType::NotVerified
+                | DetailType::RootActivity
+                | DetailType::TaskPerformed
+                | DetailType::AuditCompleted,
+                _,
+            ) => {
                 format!("Root credentials not verified in {words}")
             }
         };
@@ -230,7 +236,8 @@ impl Posture {
             description: in_one_line(&describe(record, &removed)),
             remedy: in_one_line(&remedy(detail_type, record, reappeared)),
             since: to_the_second(self.since),
-            notify: true,
+            // The message about the end of a recovery window says it too.
+            notify: !(detail_type == DetailType::Deleted && run.trigger == Trigger::WindowEnded),
             run: run.id.clone(),
             trigger: run.trigger,
             mode: run.mode,
@@ -244,6 +251,7 @@ impl Posture {
             held_back: record.held_back.clone(),
             severity: None,
             activity: None,
+            task: None,
         };
         Alert { detail_type, detail }
     }
@@ -356,6 +364,7 @@ fn remedy(detail_type: DetailType, record: &AccountRecord, reappeared: bool) -> 
         DetailType::DeletionFailed
         | DetailType::NotVerified
         | DetailType::RootActivity
+        | DetailType::TaskPerformed
         | DetailType::AuditCompleted => own.unwrap_or_else(|| "look into the log of the function".to_owned()),
     }
 }

@@ -27,6 +27,21 @@ pub struct RecoveryWindow {
 pub struct RecoveryWindows(BTreeMap<AccountId, RecoveryWindow>);
 
 impl RecoveryWindows {
+    /// The windows that nobody has closed, in the order of their accounts.
+    pub fn all(&self) -> impl Iterator<Item = &RecoveryWindow> {
+        self.0.values()
+    }
+
+    /// The window of an account, open or overdue.
+    pub fn of(&self, account: &AccountId) -> Option<&RecoveryWindow> {
+        self.0.get(account)
+    }
+
+    /// The window of an account whose end has passed, and that nobody has closed.
+    pub fn overdue(&self, account: &AccountId, now: OffsetDateTime) -> Option<&RecoveryWindow> {
+        self.of(account).filter(|window| window.ends <= now)
+    }
+
     /// The window in which the account is at the moment. One whose end has passed protects nothing any more, whether it
     /// was closed or not.
     pub fn open(&self, account: &AccountId, now: OffsetDateTime) -> Option<&RecoveryWindow> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::account::{Account, AccountState};
+use super::alert::minute;
 use super::id::{AccountId, OrganizationalUnitId};
 use super::recovery_window::RecoveryWindows;
 
@@ -56,7 +57,7 @@ pub enum NotCovered {
     NotActive(AccountState),
     #[error("not an account of this organization")]
     NotInOrganization,
-    #[error("in a recovery window until {ends}: its owner may set a new root password")]
+    #[error("in a recovery window until {}: its owner may set a new root password", minute(*.ends))]
     InRecoveryWindow {
         #[serde(with = "time::serde::rfc3339")]
         ends: OffsetDateTime,

@@ -15,6 +15,8 @@ pub enum Trigger {
     AccountJoined,
     /// A sign that somebody used root.
     RootActivity,
+    /// A recovery window that is to end.
+    WindowEnded,
 }
 
 impl fmt::Display for Trigger {
@@ -24,6 +26,7 @@ impl fmt::Display for Trigger {
             Self::Request => "Request",
             Self::AccountJoined => "AccountJoined",
             Self::RootActivity => "RootActivity",
+            Self::WindowEnded => "WindowEnded",
         })
     }
 }

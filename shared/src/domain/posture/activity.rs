@@ -34,7 +34,7 @@ impl Posture {
         let mut posture = match (record, previous) {
             (Some(record), previous) => Self::after(previous, record, run),
             (None, Some(previous)) => previous.clone(),
-            (None, None) => Self::never_examined(sighting, run, now),
+            (None, None) => Self::never_examined(&sighting.account, sighting.account_name.clone(), run, now),
         };
         posture.known_activity.retain(|_, known| known.until > now);
         let news = posture.news(sighting);
@@ -77,11 +77,22 @@ impl Posture {
         self.known_activity.values().filter(|known| known.severity >= severity).count() < MOST_MESSAGES
     }
 
+    /// The posture once people must know of a task; nothing else of it changes.
+    pub fn after_task(previous: Option<&Self>, task: &Alert, run: &Run, now: OffsetDateTime) -> Self {
+        let AlertAccount { id, name } = &task.detail.account;
+        let never_examined = || Self::never_examined(id, Some(name.clone()), run, now);
+        let mut posture = previous.cloned().unwrap_or_else(never_examined);
+        if !posture.unsent.iter().any(|alert| alert.detail.id == task.detail.id) {
+            posture.unsent.push(task.clone());
+        }
+        posture
+    }
+
     /// Nobody has looked at the account, and nothing is claimed of it.
-    fn never_examined(sighting: &Sighting, run: &Run, now: OffsetDateTime) -> Self {
+    fn never_examined(account: &AccountId, name: Option<String>, run: &Run, now: OffsetDateTime) -> Self {
         Self {
-            account_id: sighting.account.clone(),
-            account_name: sighting.account_name.clone(),
+            account_id: account.clone(),
+            account_name: name,
             verdict: Verdict::Unknown,
             cause: None,
             reason: Some("not examined yet".to_owned()),
@@ -143,6 +154,7 @@ impl Posture {
                 kind: sighting.triage,
                 signs: signs.into_iter().map(|sign| sign.observed.clone()).collect(),
             }),
+            task: None,
         };
         Alert { detail_type: DetailType::RootActivity, detail }
     }

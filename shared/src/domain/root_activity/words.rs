@@ -1,7 +1,7 @@
 //! Root activity in words that a person understands: what happened, from where, and what to do.
 
 use super::{Activity, FindingKind, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage};
-use crate::domain::alert::AlertAccount;
+use crate::domain::alert::{AlertAccount, minute};
 use crate::domain::task::TaskPolicy;
 
 /// More signs than that are only counted.
@@ -97,7 +97,7 @@ impl Sighting {
         sentences.extend(signs.next());
         sentences.extend(outcome.map(str::to_owned));
         if let Some(window) = &self.window {
-            sentences.push(format!("the recovery window is open until {}: {}", window.ends, window.reason));
+            sentences.push(format!("the recovery window is open until {}: {}", minute(window.ends), window.reason));
         }
         sentences.extend(signs.by_ref().take(MOST_SIGNS - 1));
         let more = signs.count();

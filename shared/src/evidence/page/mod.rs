@@ -167,6 +167,7 @@ fn basis(report: &AuditReport, totals: &Totals) -> String {
         Trigger::Request => "a request",
         Trigger::AccountJoined => "an account that joined the organization",
         Trigger::RootActivity => "a sign that somebody used root",
+        Trigger::WindowEnded => "a recovery window that was to end",
     };
     let sessions = |task| totals.sessions.get(&task).copied().unwrap_or_default();
     let sessions: Vec<_> = TaskPolicy::ALL

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::listing::{self, Listed, ListingEnd};
+use crate::overdue;
 use crate::readiness::{NotReady, check_organization};
 use crate::work::{Cursor, Work};
 
@@ -48,7 +49,7 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
     let organization = check_organization(function, &work).await?;
     let windows = WindowWatch::begin(&function.aws, function.settings.tuning).await.map_err(NotReady::State)?;
     let run = Run { id: work.run.clone(), trigger: work.request.trigger, mode: work.request.mode };
-    let recorder = Recorder::start(&function.aws, run, work.alerts, invocation);
+    let recorder = Recorder::start(&function.aws, run.clone(), work.alerts, invocation);
     let mut examined = examine_all(function, invocation, &work, &windows, &recorder).await;
     if is_cursor_refused(&work, &examined) {
         warn!(run = work.run, "the cursor of the continuation is refused: from the beginning");
@@ -89,10 +90,14 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
         accounts: Vec::new(),
         accounts_left_out: 0,
     };
+    let problem = match outcome.problem {
+        None => overdue::close(function, &run, &windows, &records).await.err(),
+        problem => problem,
+    };
     // The log has the records already, each on its own line.
     telemetry::audit_report(&report);
     let report = AuditReport { accounts: records.into_values().collect(), ..report };
-    Ok(Share { report, work, rest, problem: outcome.problem })
+    Ok(Share { report, work, rest, problem })
 }
 
 struct Examined {

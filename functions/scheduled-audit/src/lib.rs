@@ -8,6 +8,7 @@ mod audit;
 mod evidence;
 mod history;
 mod listing;
+mod overdue;
 mod readiness;
 mod work;
 
@@ -90,7 +91,9 @@ async fn run(
 /// Leaves the records of this share for the last invocation, and has the next one go on.
 async fn hand_on(function: &Function, report: &AuditReport, rest: &Work) -> Result<(), Problem> {
     evidence::write_part(function, report, rest).await?;
-    let handed_on = function.aws.send_message(&function.settings.queue, &rest.message()).await;
+    let queues = function.settings.queues.as_ref();
+    let queues = queues.ok_or_else(|| Problem::lasting("NotHandedOn", "`QUEUE_URL` is not set".to_owned()))?;
+    let handed_on = function.aws.send_message(&queues.own, &rest.message()).await;
     handed_on.map_err(|failure| Problem::after("NotHandedOn", &failure))
 }
 

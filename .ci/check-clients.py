@@ -9,6 +9,7 @@ from datetime import datetime
 import boto3
 from botocore.exceptions import ClientError
 
+AUDIT = "222233334444"
 SHOP = "444455556666"
 ACQUIRED = "888899990000"  # below a service control policy that denies root users
 TASKS = "arn:aws:iam::aws:policy/root-task/"
@@ -53,6 +54,9 @@ def check_answer(http_response, parsed, model, **_):
     if model.service_model.protocol == "json":
         check_json(model.name, json.loads(http_response.content), model.output_shape)
         return
+    if model.service_model.protocol == "rest-json":
+        check_json(model.name, json.loads(http_response.content), model.output_shape)
+        return
     # The members of S3 are in headers too, and its lists are flat: `buckets` asserts what boto3 makes of them.
     if model.service_model.protocol == "rest-xml":
         return
@@ -61,8 +65,8 @@ def check_answer(http_response, parsed, model, **_):
             check_xml(model.name, result, model.output_shape)
 
 
-def client(service, **credentials):
-    new = boto3.client(service, **credentials)
+def client(service, **settings):
+    new = boto3.client(service, **settings)
     new.meta.events.register("after-call.*.*", check_answer)
     return new
 
@@ -129,9 +133,6 @@ def root_tasks():
     recovery = client("iam", **root_session("IAMCreateRootUserPassword"))
     assert "UserName" not in recovery.create_login_profile()["LoginProfile"]
     assert refused(recovery.create_login_profile) == "EntityAlreadyExists"
-    for task in ["S3UnlockBucketPolicy", "SQSUnlockQueuePolicy"]:
-        root_session(task)
-
     denied = client("iam", **root_session("IAMAuditRootUserCredentials", ACQUIRED))
     assert refused(denied.get_account_summary) == "AccessDenied"
 
@@ -252,6 +253,79 @@ def buckets():
     assert refused(s3.get_object, Bucket=bucket, Key=name) == "NoSuchKey"
 
 
+def unlock_buckets():
+    session = root_session("S3UnlockBucketPolicy")
+    s3 = client("s3", **session)
+    pages = s3.get_paginator("list_buckets").paginate(PaginationConfig={"PageSize": 1})
+    regions = {bucket["Name"]: bucket["BucketRegion"] for page in pages for bucket in page["Buckets"]}
+    assert regions == {"shop-logs": "eu-central-1", "shop-orders": "eu-west-1", "shop-website": "us-east-1"}, regions
+    assert "BucketRegion" not in s3.list_buckets()["Buckets"][0]
+    for bucket in ["shop-orders", "shop-website"]:
+        there = client("s3", region_name=regions[bucket], **session)
+        policy = there.get_bucket_policy(Bucket=bucket)["Policy"]
+        assert bucket in policy, policy
+        there.delete_bucket_policy(Bucket=bucket)
+        assert refused(there.get_bucket_policy, Bucket=bucket) == "NoSuchBucketPolicy"
+        assert refused(there.put_bucket_policy, Bucket=bucket, Policy="{}") == "MalformedPolicy"
+        there.put_bucket_policy(Bucket=bucket, Policy=policy)
+        # boto3 follows to the right Region from a wrong one, from us-east-1 and from others.
+        for region in ["us-east-1", "ap-southeast-2"]:
+            elsewhere = client("s3", region_name=region, **session)
+            assert elsewhere.get_bucket_policy(Bucket=bucket)["Policy"] == policy
+        assert refused(there.get_bucket_location, Bucket=bucket) == "AccessDenied"
+        assert refused(there.get_bucket_policy_status, Bucket=bucket) == "AccessDenied"
+        assert refused(there.head_bucket, Bucket=bucket) == "403"
+    assert refused(s3.get_bucket_policy, Bucket="acquired-archive") == "AccessDenied"
+    assert refused(s3.get_bucket_policy, Bucket="open-to-the-shop") == "MethodNotAllowed"
+    assert refused(s3.get_bucket_policy, Bucket="shop-nowhere") == "NoSuchBucket"
+    assert client("s3").get_bucket_location(Bucket="check-clients")["LocationConstraint"] is None
+
+
+def unlock_queues():
+    session = root_session("SQSUnlockQueuePolicy")
+    for region, name in [("eu-west-1", "orders"), ("us-east-1", "newsletter")]:
+        sqs = client("sqs", region_name=region, **session)
+        url = f"https://sqs.{region}.amazonaws.com/{SHOP}/{name}"
+        assert url in sqs.list_queues()["QueueUrls"]
+        assert sqs.get_queue_url(QueueName=name)["QueueUrl"] == url
+        policy = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["Policy"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+        assert "Attributes" not in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        assert refused(sqs.set_queue_attributes, QueueUrl=url, Attributes={"Policy": "{"}) == "InvalidAttributeValue"
+        assert refused(sqs.purge_queue, QueueUrl=url) == "AccessDenied"
+        elsewhere = client("sqs", region_name="ap-southeast-2", **session)
+        code = refused(elsewhere.get_queue_attributes, QueueUrl=url)
+        assert code == "AWS.SimpleQueueService.NonExistentQueue", code
+    stranger = client("sqs", region_name="us-east-1", **root_session("SQSUnlockQueuePolicy", "555566667777"))
+    assert refused(stranger.get_queue_attributes, QueueUrl=url) == "AccessDenied"
+    assert list(client("sqs", **session).get_paginator("list_queues").paginate(PaginationConfig={"PageSize": 1}))
+
+
+def schedules():
+    scheduler, queue = client("scheduler"), f"arn:aws:sqs:us-east-1:{SHOP}:newsletter"
+    target = {"Arn": queue, "RoleArn": f"arn:aws:iam::{AUDIT}:role/schedule", "Input": "{}"}
+    once = {
+        "Name": "check-clients",
+        "ScheduleExpression": "at(2099-01-01T10:00:00)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": target,
+        "ActionAfterCompletion": "DELETE",
+    }
+    arn = scheduler.create_schedule(**once)["ScheduleArn"]
+    assert refused(scheduler.create_schedule, **once) == "ConflictException"
+    scheduler.update_schedule(**{**once, "ScheduleExpression": "at(2099-01-02T10:00:00)"})
+    schedule = scheduler.get_schedule(Name="check-clients")
+    assert (schedule["Arn"], schedule["ScheduleExpression"]) == (arn, "at(2099-01-02T10:00:00)"), schedule
+    scheduler.delete_schedule(Name="check-clients", GroupName="default")
+    for call in [scheduler.get_schedule, scheduler.delete_schedule]:
+        assert refused(call, Name="check-clients") == "ResourceNotFoundException"
+    stranger = {**target, "RoleArn": f"arn:aws:iam::{AUDIT}:role/stranger"}
+    assert refused(scheduler.create_schedule, **{**once, "Target": stranger}) == "ValidationException"
+    past = {**once, "ScheduleExpression": "at(2020-01-01T10:00:00)"}
+    assert refused(scheduler.create_schedule, **past) == "ValidationException"
+
+
 def what_is_not_there():
     assert refused(client("sts").get_session_token) == "InvalidAction"
     assert refused(client("organizations").list_handshakes_for_organization) == "UnknownOperationException"
@@ -263,5 +337,8 @@ if __name__ == "__main__":
     events()
     tables()
     buckets()
+    unlock_buckets()
+    unlock_queues()
+    schedules()
     what_is_not_there()
     print(f"{len(checked)} operations answer boto3 as the models of AWS say: {', '.join(sorted(checked))}")

@@ -20,9 +20,11 @@ mod rates;
 mod role;
 mod root_user;
 mod s3;
+mod scheduler;
 mod server;
 mod service;
 mod signature;
+mod sqs;
 mod sts;
 mod task_policy;
 #[cfg(test)]
@@ -51,13 +53,13 @@ pub use rates::RatePolicy;
 pub use role::{InvalidRoleArn, Role};
 pub use root_user::{NotPossible, Password, RootUser, SignIn};
 pub use s3::{BucketSettings, ObjectVersion, Versioning};
+pub use scheduler::{ActionAfterCompletion, Schedule, ScheduleState};
 pub use watch::{Access, AssumedRoot, Delivery, SessionFinding, Watch};
 
 use crate::api::{Answer, ApiError};
 use crate::clock::Clock;
 use crate::organization::{AccountId, Organization, OrganizationId, Principal, RootCredentials};
 use crate::queues::Queues;
-use authorization::Permission;
 use call::{Call, Sequence};
 use caller::Sessions;
 use dynamodb::Tables;
@@ -67,8 +69,9 @@ use guard_duty::GuardDuty;
 use membership::Creation;
 use rates::Rates;
 use s3::Buckets;
+use scheduler::Schedules;
 use server::Reaction;
-use service::{Effect, Service};
+use service::Effect;
 use wire::{Message, Request, respond, respond_garbled};
 
 /// The whole simulated AWS; clones are the same one.
@@ -94,6 +97,10 @@ pub(crate) struct World {
     creations: Vec<Creation>,
     tables: Tables,
     buckets: Buckets,
+    queues: Queues,
+    schedules: Schedules,
+    /// The roles that services can be given, by ARN.
+    roles: BTreeMap<String, Role>,
     calls: Vec<CallRecord>,
     faults: Faults,
     rates: Rates,
@@ -109,7 +116,7 @@ pub(crate) struct World {
 impl Aws {
     pub fn new(organization: Organization, clock: Clock) -> Self {
         let queues = Queues::new(clock.clone());
-        Self { world: Arc::new(Mutex::new(World::new(organization))), clock, queues }
+        Self { world: Arc::new(Mutex::new(World::new(organization, queues.clone()))), clock, queues }
     }
 
     /// Answers AWS calls over HTTP until the future is dropped.
@@ -224,23 +231,26 @@ impl Aws {
         self.lock().rates.policy = policy;
     }
 
-    /// A new world behind the same server and clock: no calls, sessions, faults, messages, items or objects are left.
-    /// Latency, rates, watch and whoever listens to events stay, and so do queues, tables, buckets and filters.
+    /// A new world behind the same server and clock: no calls, sessions, faults, messages, items, objects or
+    /// schedules are left.
+    /// Latency, rates, watch and whoever listens to events stay, and so do queues, tables, buckets and filters, but for the
+    /// buckets and queues of the old organization.
     pub fn reset(&self, organization: Organization) {
         let mut world = self.lock();
-        let old = std::mem::replace(&mut *world, World::new(organization));
+        let old = std::mem::replace(&mut *world, World::new(organization, self.queues.clone()));
         world.latency = old.latency;
         world.rates.policy = old.rates.policy;
         world.listeners = old.listeners;
         world.put_listeners = old.put_listeners;
         world.watch = old.watch;
         world.guard_duty = old.guard_duty.without_findings();
+        world.roles = old.roles;
         (world.tables, world.buckets) = (old.tables, old.buckets);
         world.tables.clear();
-        world.buckets.clear();
+        let World { buckets, organization, .. } = &mut *world;
+        buckets.start_over(organization);
         // The numbers go on, so that a key id from before the reset never becomes someone else's.
         world.sequence = old.sequence;
-        self.queues.clear();
     }
 
     /// The time that the next call takes, jitter included.
@@ -263,7 +273,7 @@ impl Aws {
         let (service, operation) = (message.service, message.operation.clone());
         let access_key_id = message.access_key_id.clone();
         match self.identify(&world, request, message) {
-            Ok(call) => self.take(&mut world, call, &request_id),
+            Ok(call) => Self::take(&mut world, call, &request_id),
             Err(error) => {
                 let answer = Err(error);
                 world.calls.push(CallRecord {
@@ -308,7 +318,7 @@ impl Aws {
     }
 
     /// A call meets the faults, then the rates, then the service, and is logged.
-    fn take(&self, world: &mut World, mut call: Call, request_id: &str) -> Reaction {
+    fn take(world: &mut World, mut call: Call, request_id: &str) -> Reaction {
         let effect = call.service.effect(&call.operation);
         let fault = world.faults.strike(&call, effect);
         match fault {
@@ -318,12 +328,12 @@ impl Aws {
         }
         let answer = match fault {
             Some(FaultKind::Timeout | FaultKind::Drop) => None,
-            Some(FaultKind::Hollow) => Some(self.perform(world, &call).map(hollow)),
+            Some(FaultKind::Hollow) => Some(Self::perform(world, &call).map(hollow)),
             Some(fault) => Some(match fault.error(&call) {
                 Some(error) => Err(error),
-                None => self.perform(world, &call),
+                None => Self::perform(world, &call),
             }),
-            None => Some(self.perform(world, &call)),
+            None => Some(Self::perform(world, &call)),
         };
         let outcome = match (&answer, fault) {
             (None, _) => Outcome::NoAnswer { done: false },
@@ -359,26 +369,13 @@ impl Aws {
         }
     }
 
-    fn perform(&self, world: &mut World, call: &Call) -> Answer {
+    fn perform(world: &mut World, call: &Call) -> Answer {
         if !world.rates.admit(call, Instant::now()) {
             return Err(call.service.throttled());
-        }
-        if call.service == Service::Sqs {
-            return self.call_queues(world, call);
         }
         let operation = call.service.operation(&call.operation);
         let operation = operation.ok_or_else(|| call.service.unknown_operation(&call.operation))?;
         (operation.handler)(world, call)
-    }
-
-    fn call_queues(&self, world: &World, call: &Call) -> Answer {
-        let member = |name| call.input.get(name).and_then(Value::as_str);
-        let queue = member("QueueUrl").and_then(|url| self.queues.arn_of(url)).unwrap_or_else(|| {
-            let name = member("QueueName").unwrap_or("*");
-            format!("arn:aws:sqs:{}:{}:{name}", call.region, call.caller.account)
-        });
-        world.authorize(call, &Permission::on(call, queue))?;
-        self.queues.call(&call.operation, &call.input)
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {
@@ -392,14 +389,20 @@ fn hollow(output: Value) -> Value {
 }
 
 impl World {
-    fn new(organization: Organization) -> Self {
+    fn new(organization: Organization, queues: Queues) -> Self {
+        let mut buckets = Buckets::default();
+        buckets.start_over(&organization);
+        queues.start_over(&organization);
         Self {
             organization,
             history: BTreeMap::new(),
             sessions: Sessions::default(),
             creations: Vec::new(),
             tables: Tables::default(),
-            buckets: Buckets::default(),
+            buckets,
+            queues,
+            schedules: Schedules::default(),
+            roles: BTreeMap::new(),
             calls: Vec::new(),
             faults: Faults::default(),
             rates: Rates::default(),

@@ -82,12 +82,11 @@ struct Put {
     events: Vec<Value>,
 }
 
-/// A function and the queue that invokes it.
+/// A function and the queue that invokes it; one that only people invoke has none.
 #[derive(Debug)]
 struct Deployed {
     function: Function,
-    source: EventSource,
-    dead_letter_arn: String,
+    source: Option<EventSource>,
     outcomes: Mutex<Vec<Result<Value, FunctionError>>>,
 }
 
@@ -189,6 +188,7 @@ impl Deployment {
 
     /// Invokes a function as an operator does (`sam remote invoke`), past its queue.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Result<Value, FunctionError>> {
+        self.recycle_environments();
         Ok(self.deployed(function)?.function.invoke(payload).await)
     }
 
@@ -199,7 +199,7 @@ impl Deployment {
 
     /// Sends a message to a function's queue, past rules and schedules.
     pub fn send(&self, function: &str, body: &str) -> Result<()> {
-        let queue = &self.deployed(function)?.source.queue_arn;
+        let queue = &self.source(function)?.queue_arn;
         Ok(self.queues.send(queue, body.to_owned(), serde_json::Map::new())?)
     }
 
@@ -223,6 +223,11 @@ impl Deployment {
             deployed.function.reset();
             lock(&deployed.outcomes).clear();
         }
+    }
+
+    fn source(&self, function: &str) -> Result<&EventSource> {
+        let source = self.deployed(function)?.source.as_ref();
+        source.with_context(|| format!("the function `{function}` has no queue"))
     }
 
     fn deployed(&self, function: &str) -> Result<&Deployed> {
@@ -261,7 +266,6 @@ impl Deployed {
             None => Duration::from_secs(resource.number("/Timeout").context("no Timeout")?),
         };
         let source = EventSource::new(resource, &stacks.unroot, &role)?;
-        let dead_letter_arn = source.dead_letter_arn.clone();
 
         let mut variables = variables(resource)?;
         variables.insert("AWS_ENDPOINT_URL".to_owned(), options.endpoint.clone());
@@ -283,7 +287,7 @@ impl Deployed {
                 variables
             }),
         });
-        let deployed = Self { function, source, dead_letter_arn, outcomes: Mutex::default() };
+        let deployed = Self { function, source, outcomes: Mutex::default() };
         Ok((binary, deployed))
     }
 }

@@ -27,7 +27,7 @@ pub struct EventBuses {
     /// By the ARN of their bus.
     pub rules: BTreeMap<String, Vec<Rule>>,
     pub topics: Topics,
-    /// The policies of buses, queues and topics, by ARN.
+    /// The policies of buses and topics, by ARN; those of queues are with the queues.
     pub policies: BTreeMap<String, ResourcePolicy>,
 }
 
@@ -104,7 +104,7 @@ impl EventBuses {
             let result = self.deliver(queues, rule, target, arrival);
             let outcome = match &result {
                 Ok(_) => DeliveryOutcome::Delivered,
-                Err(reason) => self.dead_letter(queues, rule, target, arrival.event, reason),
+                Err(reason) => Self::dead_letter(queues, rule, target, arrival.event, reason),
             };
             deliveries.push(Delivery { rule_arn: rule.arn.clone(), target_arn: target.arn.clone(), outcome });
             deliveries.extend(result.unwrap_or_default());
@@ -122,7 +122,7 @@ impl EventBuses {
     ) -> Result<Vec<Delivery>, String> {
         match service_of(&target.arn) {
             "sqs" => {
-                self.send(queues, rule, &target.arn, target.input.render(arrival.event)?, Map::new())?;
+                Self::send(queues, rule, &target.arn, target.input.render(arrival.event)?, Map::new())?;
                 Ok(Vec::new())
             }
             "sns" => {
@@ -183,7 +183,6 @@ impl EventBuses {
     }
 
     fn send(
-        &self,
         queues: &Queues,
         rule: &Rule,
         queue_arn: &str,
@@ -195,7 +194,8 @@ impl EventBuses {
             .with("aws:SourceAccount", account_of(&rule.arn))
             .with("aws:SecureTransport", "true");
         let request = Request { action: "sqs:SendMessage", resource: queue_arn, context: &context };
-        if !self.allows(queue_arn, &eventbridge(), &request) {
+        let decision = queues.policy(queue_arn).map(|written| written.policy().decide(&eventbridge(), &request));
+        if decision != Some(Decision::Allow) {
             return Err(format!("the policy of `{queue_arn}` does not let the rule send"));
         }
         queues.send(queue_arn, body, attributes).map_err(|error| error.to_string())
@@ -222,14 +222,7 @@ impl EventBuses {
         policy.map_or(Decision::Silent, |policy| policy.decide(principal, request))
     }
 
-    fn dead_letter(
-        &self,
-        queues: &Queues,
-        rule: &Rule,
-        target: &Target,
-        event: &Value,
-        reason: &str,
-    ) -> DeliveryOutcome {
+    fn dead_letter(queues: &Queues, rule: &Rule, target: &Target, event: &Value, reason: &str) -> DeliveryOutcome {
         let reason = reason.to_owned();
         let attributes = [
             ("RULE_ARN", rule.arn.as_str()),
@@ -242,7 +235,7 @@ impl EventBuses {
             .into_iter()
             .collect();
         let sent = match &target.dead_letter_arn {
-            Some(queue_arn) => self.send(queues, rule, queue_arn, event.to_string(), attributes),
+            Some(queue_arn) => Self::send(queues, rule, queue_arn, event.to_string(), attributes),
             None => Err("the target has no dead-letter queue".to_owned()),
         };
         match sent {

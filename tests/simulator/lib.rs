@@ -11,6 +11,7 @@ pub mod clock;
 pub mod deployment;
 pub mod event_buses;
 pub mod event_pattern;
+mod history;
 pub mod lambda;
 pub mod metrics;
 pub mod organization;

@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use simulator::aws::{Aws, Credentials, Fault};
+use simulator::aws::{Aws, Credentials, Fault, Role};
 use simulator::clock::Clock;
 use simulator::organization::{Account, AccountId, AccountState, Organization};
+use simulator::policy::TrustPolicy;
 use tokio::net::TcpListener;
+
+/// The name of the role that schedules can be given.
+const SCHEDULE_ROLE: &str = "schedule";
 
 /// Unroot at work on a simulated AWS organization: it is audited, stripped, and compared with what was claimed.
 #[derive(Parser)]
@@ -91,6 +95,9 @@ async fn serve(options: Serve) -> Result<()> {
     };
     let aws = Aws::new(organization, Clock::default());
     aws.set_latency(Duration::from_millis(options.latency));
+    if let Some(role) = schedule_role(&aws)? {
+        aws.create_role(role);
+    }
     for fault in options.fault {
         aws.inject(fault);
     }
@@ -100,9 +107,30 @@ async fn serve(options: Serve) -> Result<()> {
     say(&introduction(&aws, &format!("http://{}", listener.local_addr()?)));
     tokio::select! {
         () = aws.serve(listener) => {}
+        () = fire_schedules(&aws) => {}
         result = tokio::signal::ctrl_c() => result?,
     }
     Ok(())
+}
+
+/// The one role that there is, since no client can make any: the Scheduler may send with it wherever a queue lets it.
+fn schedule_role(aws: &Aws) -> Result<Option<Role>> {
+    let Some(account) = aws.audit_account() else { return Ok(None) };
+    let trust = serde_json::json!({"Statement": {
+        "Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole",
+    }});
+    let send = serde_json::json!({"Statement": {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}});
+    let role = Role::new(&format!("arn:aws:iam::{account}:role/{SCHEDULE_ROLE}"), vec![send.try_into()?])?;
+    Ok(Some(role.trusting(TrustPolicy::parse(&trust)?)))
+}
+
+async fn fire_schedules(aws: &Aws) {
+    loop {
+        for failure in aws.fire_due_schedules() {
+            complain(&anyhow::anyhow!(failure));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// What a person needs to point a client here.
@@ -138,6 +166,8 @@ List the accounts, open a root session in one, and look around with the credenti
   aws sts assume-root --target-principal {target} \\
     --task-policy-arn arn=arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials
   aws iam get-account-summary
+
+A schedule of the audit account takes the role `{SCHEDULE_ROLE}`.
 
 Ctrl-C ends it; nothing is kept.
 ",

@@ -16,7 +16,7 @@ pub use file::OrganizationError;
 pub use identifier::{AccountId, InvalidIdentifier, OrganizationId, UnitId};
 pub use sample::EXEMPT_TAG;
 
-use crate::policy::PolicyDocument;
+use crate::policy::{PolicyDocument, WrittenPolicy};
 
 /// The name of the service control policy that AWS attaches everywhere at first. It exists without being listed.
 pub const FULL_AWS_ACCESS: &str = "FullAWSAccess";
@@ -79,6 +79,29 @@ pub struct Account {
     pub tags: BTreeMap<String, String>,
     pub service_control_policies: Vec<String>,
     pub root: RootCredentials,
+    /// At first: what becomes of them, `Aws::bucket_policy` and `Aws::queues` tell.
+    pub buckets: Vec<AccountBucket>,
+    pub queues: Vec<AccountQueue>,
+}
+
+/// A bucket in a member account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccountBucket {
+    pub name: String,
+    pub region: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<WrittenPolicy>,
+}
+
+/// A queue in a member account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccountQueue {
+    pub name: String,
+    pub region: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<WrittenPolicy>,
 }
 
 /// `Account.State` of the Organizations API.
@@ -206,6 +229,16 @@ impl Organization {
     /// The first delegated administrator for IAM: the audit account.
     pub fn audit_account(&self) -> Option<&AccountId> {
         self.delegated_administrators.get(IAM_SERVICE)?.first()
+    }
+
+    /// The buckets of all accounts, as they are at first.
+    pub fn buckets(&self) -> impl Iterator<Item = (&AccountId, &AccountBucket)> {
+        self.accounts.iter().flat_map(|(id, account)| account.buckets.iter().map(move |bucket| (id, bucket)))
+    }
+
+    /// The queues of all accounts, as they are at first.
+    pub fn queues(&self) -> impl Iterator<Item = (&AccountId, &AccountQueue)> {
+        self.accounts.iter().flat_map(|(id, account)| account.queues.iter().map(move |queue| (id, queue)))
     }
 
     /// The units from the root down to the given one.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use resource_policy::{Principal, ResourcePolicy, ResourcePolicyError, TrustPolicy};
+pub use resource_policy::{Principal, ResourcePolicy, ResourcePolicyError, TrustPolicy, WrittenPolicy};
 
 use condition::Conditions;
 
@@ -81,6 +81,13 @@ impl PolicyDocument {
                 conditions: Conditions::default(),
             }],
         }
+    }
+
+    fn resources(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().flat_map(|statement| {
+            let (Scope::Only(resources) | Scope::AllBut(resources)) = &statement.resources;
+            resources.iter().map(String::as_str)
+        })
     }
 
     /// An explicit deny wins over an allow, whatever the order of the statements.

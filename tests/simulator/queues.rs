@@ -1,6 +1,6 @@
 //! SQS standard queues as data: messages that hide and return by the simulated clock.
 //!
-//! It authorizes nobody and knows no functions. Of two things that real standard queues do it spares its users: messages
+//! It keeps the queues' policies, authorizes nobody and knows no functions. Of two things that real standard queues do it spares its users: messages
 //! are received in the order they were sent, and none is received twice without its visibility timeout having passed.
 
 mod message;
@@ -17,6 +17,12 @@ pub use message::Message;
 
 use crate::api::Answer;
 use crate::clock::Clock;
+use crate::history::History;
+use crate::organization::{AccountId, AccountQueue, Organization};
+use crate::policy::WrittenPolicy;
+
+/// What SQS takes if nothing else is said.
+pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All queues of the simulated AWS; clones share them.
 #[derive(Clone, Debug)]
@@ -42,6 +48,16 @@ pub struct Redrive {
     pub max_receive_count: u64,
 }
 
+/// Where a call comes from, and what it sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub account: &'a str,
+    pub region: &'a str,
+    /// How many changes of a queue's attributes a read lags behind: a change "can take up to 60 seconds".
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>
+    pub staleness: usize,
+}
+
 /// A queue or a message that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no queue `{arn}`")]
@@ -59,7 +75,10 @@ struct State {
 #[derive(Debug)]
 struct Queue {
     settings: QueueSettings,
+    policy: History<Option<WrittenPolicy>>,
     messages: Vec<Message>,
+    /// Whether the organization's file or sample has it: it goes with its organization.
+    is_of_organization: bool,
 }
 
 impl Queues {
@@ -70,15 +89,37 @@ impl Queues {
     /// Creates an empty queue, in place of one with the same ARN, and returns its ARN.
     pub fn create(&self, settings: QueueSettings) -> String {
         let arn = settings.arn();
-        let queue = Queue { settings, messages: Vec::new() };
+        let queue = Queue::new(settings);
         self.state().queues.insert(arn.clone(), queue);
         arn
     }
 
     /// Answers a call of the SQS API, whose caller is already authorized. Input and output have the members of the
     /// awsJson1.0 protocol.
-    pub fn call(&self, operation: &str, input: &Value) -> Answer {
-        sqs::call(&mut self.state(), self.clock.now(), operation, input)
+    pub fn call(&self, from: Origin, operation: &str, input: &Value) -> Answer {
+        sqs::call(&mut self.state(), self.clock.now(), from, operation, input)
+    }
+
+    /// Sets the policy of a queue, in place of the one that it had, or removes it.
+    pub fn set_policy(&self, arn: &str, policy: Option<WrittenPolicy>) -> Result<(), NoSuchQueue> {
+        match self.state().queues.get_mut(arn) {
+            Some(queue) => {
+                queue.policy.set(policy);
+                Ok(())
+            }
+            None => Err(NoSuchQueue { arn: arn.to_owned() }),
+        }
+    }
+
+    /// The policy of a queue as it is now; none if there is no policy, or no such queue.
+    pub fn policy(&self, arn: &str) -> Option<WrittenPolicy> {
+        self.state().queues.get(arn)?.policy.now().clone()
+    }
+
+    /// The ARN of the queue that a call means with a URL, whether there is one or not; `None` if it is no URL of a queue.
+    pub fn arn_in_url(from: Origin, queue_url: &str) -> Option<String> {
+        let QueueUrl { region, account, name } = QueueUrl::parse(queue_url)?;
+        Some(format!("arn:aws:sqs:{}:{account}:{name}", region.unwrap_or(from.region)))
     }
 
     /// The ARN of the queue that a URL ends with the account and name of, on whatever host; `None` if there is none.
@@ -99,6 +140,25 @@ impl Queues {
         self.state().queues.get(arn).map(|queue| queue.messages.clone()).unwrap_or_default()
     }
 
+    /// Empties all queues, and puts those of an organization in place of those of the one before.
+    pub(crate) fn start_over(&self, organization: &Organization) {
+        self.clear();
+        let mut state = self.state();
+        state.queues.retain(|_, queue| !queue.is_of_organization);
+        for (account, AccountQueue { name, region, policy }) in organization.queues() {
+            let settings = QueueSettings {
+                account: account.to_string(),
+                region: region.clone(),
+                name: name.clone(),
+                visibility_timeout: DEFAULT_VISIBILITY_TIMEOUT,
+                redrive: None,
+            };
+            let arn = settings.arn();
+            let policy = History::new(policy.clone());
+            state.queues.insert(arn, Queue { policy, is_of_organization: true, ..Queue::new(settings) });
+        }
+    }
+
     /// Empties all queues.
     pub fn clear(&self) {
         for queue in self.state().queues.values_mut() {
@@ -108,6 +168,15 @@ impl Queues {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Origin<'a> {
+    /// From the account and the Region of a resource.
+    pub fn of(arn: &'a str) -> Self {
+        let mut parts = arn.split(':').skip(3);
+        let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        Self { account, region, staleness: 0 }
     }
 }
 
@@ -121,12 +190,41 @@ impl QueueSettings {
     }
 }
 
+impl Queue {
+    fn new(settings: QueueSettings) -> Self {
+        Self { settings, policy: History::default(), messages: Vec::new(), is_of_organization: false }
+    }
+}
+
+/// What a queue's URL says. `sqs.eu-central-1.amazonaws.com` names the Region; a host of the simulator's own does not.
+#[derive(Clone, Copy, Debug)]
+struct QueueUrl<'a> {
+    region: Option<&'a str>,
+    account: &'a str,
+    name: &'a str,
+}
+
+impl<'a> QueueUrl<'a> {
+    fn parse(url: &'a str) -> Option<Self> {
+        let mut segments = url.rsplit('/');
+        let (name, account, host) = (segments.next()?, segments.next()?, segments.next()?);
+        account.parse::<AccountId>().ok()?;
+        let region = host.strip_prefix("sqs.").and_then(|host| host.split('.').next());
+        Some(Self { region, account, name })
+    }
+}
+
 impl State {
+    /// The queue that a call means: in the Region that it goes to, wherever else its URL may lie. In reality, too, a URL
+    /// of another Region is that of a queue that does not exist: <https://github.com/danvk/mapsnap/pull/436>
+    fn arn_for(&self, from: Origin, queue_url: &str) -> Option<String> {
+        let QueueUrl { region, account, name } = QueueUrl::parse(queue_url)?;
+        let arn = format!("arn:aws:sqs:{}:{account}:{name}", from.region);
+        (region.is_none_or(|region| region == from.region) && self.queues.contains_key(&arn)).then_some(arn)
+    }
+
     fn arn_of(&self, queue_url: &str) -> Option<String> {
-        let mut segments = queue_url.rsplit('/');
-        let (name, account) = (segments.next()?, segments.next()?);
-        // `sqs.eu-central-1.amazonaws.com` names the Region; a host of the simulator's own does not.
-        let region = segments.next()?.strip_prefix("sqs.").and_then(|host| host.split('.').next());
+        let QueueUrl { region, account, name } = QueueUrl::parse(queue_url)?;
         let queue = self.queues.iter().find(|(_, Queue { settings, .. })| {
             settings.name == name
                 && settings.account == account

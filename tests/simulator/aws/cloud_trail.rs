@@ -93,7 +93,7 @@ impl World {
         replace(detail, "eventSource", format!("{}.amazonaws.com", call.service.name()));
         replace(detail, "eventName", call.operation.as_str());
         replace(detail, "userAgent", call.user_agent.as_str());
-        replace(detail, "requestParameters", parameters(&call.input_without_secrets()));
+        replace(detail, "requestParameters", request_parameters(call));
         replace(detail, "readOnly", is_read_only(&call.operation));
         if answer.is_ok() {
             replace_at(detail, "/responseElements/loginProfile/createDate", answer_date(call.at));
@@ -192,6 +192,24 @@ pub(super) fn identify_root(detail: &mut Value, account: &str, access_key_id: &s
         replace(identity, "accountId", account);
         replace(identity, "accessKeyId", access_key_id);
     }
+}
+
+/// S3's bucket has another name there, and the names of a queue's attributes stay as they are.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-understanding-s3-entries.html>
+fn request_parameters(call: &Call) -> Value {
+    let mut parameters = parameters(&call.input_without_secrets());
+    if let Some(members) = parameters.as_object_mut() {
+        if call.service == Service::S3
+            && let Some(bucket) = members.remove("bucket")
+        {
+            members.insert("bucketName".to_owned(), bucket);
+            members.insert("Host".to_owned(), json!(format!("s3.{}.amazonaws.com", call.region)));
+        }
+        if let (Service::Sqs, Some(attributes)) = (call.service, call.input.get("Attributes")) {
+            members.insert("attributes".to_owned(), attributes.clone());
+        }
+    }
+    parameters
 }
 
 /// The input of a call as CloudTrail writes it; null if there is none.

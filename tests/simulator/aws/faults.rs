@@ -43,7 +43,8 @@ pub enum FaultKind {
     /// By a service control policy.
     ScpDenied,
     /// A read answers as it would have before the account's last changes, so many of them, or before those of the
-    /// table. What S3 reads is never stale, nor is what a client wants to read consistently.
+    /// table, the bucket's policy or the queue's. What else S3 reads is never stale, nor is what a client wants to read
+    /// consistently.
     Stale(usize),
     /// It is done, and answered with success, but the answer has none of its members.
     Hollow,
@@ -100,6 +101,8 @@ impl Fault {
         };
         let is_possible = match self.kind {
             FaultKind::Stale(_) => effect == Effect::Reads && may_be_stale(call),
+            // SQS documents none.
+            FaultKind::Conflict if call.service == Service::Sqs => false,
             FaultKind::Conflict => effect == Effect::Changes || write_conflict(call).is_some(),
             FaultKind::Partial => matches!(call.operation.as_str(), "BatchGetItem" | "BatchWriteItem" | "PutEvents"),
             FaultKind::Throttle
@@ -159,13 +162,13 @@ impl FaultKind {
                     400,
                     "The target of the operation is currently being modified by a different request. Try again later.",
                 ),
-                Service::Sts | Service::Iam | Service::Sqs => ApiError::new(
+                Service::Sts | Service::Iam => ApiError::new(
                     "ConcurrentModification",
                     409,
                     "The request was rejected because multiple requests to change this object were submitted \
                      simultaneously. Wait a few minutes and submit your request again.",
                 ),
-                Service::DynamoDb | Service::S3 => return write_conflict(call),
+                Service::DynamoDb | Service::S3 | Service::Scheduler | Service::Sqs => return write_conflict(call),
             }),
             Self::Timeout
             | Self::Drop
@@ -196,7 +199,8 @@ fn denied_action(call: &Call) -> String {
 fn may_be_stale(call: &Call) -> bool {
     let is_consistent = |read: &Value| read.get("ConsistentRead") == Some(&Value::Bool(true));
     let of_tables = call.input.get("RequestItems").and_then(Value::as_object).into_iter().flat_map(Map::values);
-    call.service != Service::S3 && !is_consistent(&call.input) && !of_tables.into_iter().any(is_consistent)
+    let is_of_objects = call.service == Service::S3 && call.operation != "GetBucketPolicy";
+    !is_of_objects && !is_consistent(&call.input) && !of_tables.into_iter().any(is_consistent)
 }
 
 /// The error of a write that collides with another, for the operations that have one.
@@ -207,6 +211,17 @@ fn write_conflict(call: &Call) -> Option<ApiError> {
             let message = "Transaction is ongoing for the item";
             Some(ApiError::new("TransactionConflictException", 400, message))
         }
+        // The texts of the "List of error codes" in the API reference of S3, and of the one of the Scheduler.
+        (Service::S3, "PutBucketPolicy" | "DeleteBucketPolicy") => Some(ApiError::new(
+            "OperationAborted",
+            409,
+            "A conflicting conditional operation is currently in progress against this resource. Try again.",
+        )),
+        (Service::Scheduler, "UpdateSchedule" | "DeleteSchedule") => Some(ApiError::new(
+            "ConflictException",
+            409,
+            "Updating or deleting the resource can cause an inconsistent state.",
+        )),
         // Without a condition the last writer wins.
         (Service::S3, "PutObject") if call.input.get("IfNoneMatch").is_some() => Some(ApiError::new(
             "ConditionalRequestConflict",
@@ -281,8 +296,7 @@ fn known_operation(text: &str) -> Result<&str, InvalidFault> {
     let unknown = || InvalidFault(format!("`{text}` is no operation that is simulated"));
     let (service, operation) = text.split_once(':').ok_or_else(unknown)?;
     let service = Service::from_name(service).ok_or_else(unknown)?;
-    // The operations of SQS are the queues' business.
-    let is_known = operation == "*" || service == Service::Sqs || service.operation(operation).is_some();
+    let is_known = operation == "*" || service.operation(operation).is_some();
     if is_known { Ok(text) } else { Err(unknown()) }
 }
 

@@ -89,6 +89,8 @@ impl World {
             tags: BTreeMap::new(),
             service_control_policies: vec![FULL_AWS_ACCESS.to_owned()],
             root: account.root,
+            buckets: Vec::new(),
+            queues: Vec::new(),
         };
         self.organization.accounts.insert(id.clone(), account);
         id

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::World;
 use super::call::Call;
-use super::{dynamodb, events, iam, organizations, s3, sts};
+use super::{dynamodb, events, iam, organizations, s3, scheduler, sqs, sts};
 use crate::api::{Answer, ApiError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,7 @@ pub(crate) enum Service {
     Events,
     DynamoDb,
     S3,
+    Scheduler,
 }
 
 /// How calls and answers look on the wire.
@@ -25,8 +26,10 @@ pub(crate) enum Protocol {
     Query { namespace: &'static str },
     /// JSON both ways; the operation is in `X-Amz-Target`.
     Json { content_type: &'static str },
-    /// The operation is in the method, the path and the query; its members are there and in headers and bodies.
+    /// S3's own: the operation is in the method, the path and the query; its members are there and in headers and bodies.
     Rest,
+    /// The operation is in the method and the path, its members there, in the query and in a JSON body.
+    RestJson,
 }
 
 /// An operation that is simulated.
@@ -61,8 +64,9 @@ pub(crate) const fn changes(name: &'static str, handler: fn(&mut World, &Call) -
 impl Service {
     /// By the name in a signature's credential scope, which is also the prefix of the service's IAM actions.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Sts, Self::Iam, Self::Organizations, Self::Sqs, Self::Events, Self::DynamoDb, Self::S3];
-        all.into_iter().find(|service| service.name() == name)
+        let global = [Self::Sts, Self::Iam, Self::Organizations];
+        let regional = [Self::Sqs, Self::Events, Self::DynamoDb, Self::S3, Self::Scheduler];
+        global.into_iter().chain(regional).find(|service| service.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -74,6 +78,7 @@ impl Service {
             Self::Events => "events",
             Self::DynamoDb => "dynamodb",
             Self::S3 => "s3",
+            Self::Scheduler => "scheduler",
         }
     }
 
@@ -81,7 +86,7 @@ impl Service {
     /// refuses other Regions, but a client whose endpoint is overridden no longer knows that and signs for its own.
     pub(crate) fn region(self, signed_for: &str) -> &str {
         match self {
-            Self::Sts | Self::Sqs | Self::Events | Self::DynamoDb | Self::S3 => signed_for,
+            Self::Sts | Self::Sqs | Self::Events | Self::DynamoDb | Self::S3 | Self::Scheduler => signed_for,
             Self::Iam | Self::Organizations => "us-east-1",
         }
     }
@@ -93,16 +98,17 @@ impl Service {
             Self::Organizations | Self::Events => Protocol::Json { content_type: "application/x-amz-json-1.1" },
             Self::Sqs | Self::DynamoDb => Protocol::Json { content_type: "application/x-amz-json-1.0" },
             Self::S3 => Protocol::Rest,
+            Self::Scheduler => Protocol::RestJson,
         }
     }
 
-    /// The simulated operations; those of SQS are the queues' business.
     pub(crate) fn operations(self) -> &'static [Operation] {
         match self {
             Self::Sts => sts::OPERATIONS,
             Self::Iam => iam::OPERATIONS,
             Self::Organizations => organizations::OPERATIONS,
-            Self::Sqs => &[],
+            Self::Sqs => sqs::OPERATIONS,
+            Self::Scheduler => scheduler::OPERATIONS,
             Self::Events => events::OPERATIONS,
             Self::DynamoDb => dynamodb::OPERATIONS,
             Self::S3 => s3::OPERATIONS,
@@ -120,7 +126,10 @@ impl Service {
     pub(crate) fn access_denied(self, message: impl Into<String>) -> ApiError {
         match self.protocol() {
             Protocol::Query { .. } | Protocol::Rest => ApiError::new("AccessDenied", 403, message),
+            // As from the times before it spoke JSON: <https://github.com/aws/serverless-application-model/issues/3633>
+            Protocol::Json { .. } if self == Self::Sqs => ApiError::new("AccessDenied", 403, message),
             Protocol::Json { .. } => ApiError::new("AccessDeniedException", 400, message),
+            Protocol::RestJson => ApiError::new("AccessDeniedException", 403, message),
         }
     }
 
@@ -128,7 +137,7 @@ impl Service {
     pub(crate) fn invalid_input(self, message: impl Into<String>) -> ApiError {
         match self.protocol() {
             Protocol::Query { .. } => ApiError::new("ValidationError", 400, message),
-            Protocol::Json { .. } => ApiError::new("ValidationException", 400, message),
+            Protocol::Json { .. } | Protocol::RestJson => ApiError::new("ValidationException", 400, message),
             Protocol::Rest => ApiError::new("InvalidArgument", 400, message),
         }
     }
@@ -138,6 +147,7 @@ impl Service {
         match self.protocol() {
             Protocol::Query { .. } => ApiError::new("InvalidAction", 400, message),
             Protocol::Json { .. } => ApiError::new("UnknownOperationException", 400, message),
+            Protocol::RestJson => ApiError::new("UnknownOperationException", 404, message),
             Protocol::Rest => ApiError::new("NotImplemented", 501, message),
         }
     }
@@ -156,6 +166,7 @@ impl Service {
             Self::DynamoDb => {
                 ApiError::new("ThrottlingException", 400, "Rate of requests exceeds the allowed throughput.")
             }
+            Self::Scheduler => ApiError::new("ThrottlingException", 429, "Rate exceeded"),
             Self::S3 => ApiError::new("SlowDown", 503, "Please reduce your request rate."),
         }
     }
@@ -177,6 +188,8 @@ impl Service {
             // The API reference of EventBridge has `InternalException` for it, without a text.
             Self::Events => ApiError::new("InternalException", 500, "This exception occurs due to unexpected causes."),
             Self::DynamoDb => ApiError::new("InternalServerError", 500, "Internal server error"),
+            // Of its `InternalServerException` no text is known.
+            Self::Scheduler => ApiError::new("InternalServerException", 500, "Unexpected error encountered."),
             Self::S3 => ApiError::new("InternalError", 500, "We encountered an internal error. Please try again."),
             Self::Sts | Self::Sqs => ApiError::new(
                 "InternalFailure",
@@ -190,7 +203,7 @@ impl Service {
     pub(crate) fn invalid_token(self) -> ApiError {
         let (code, status) = match (self, self.protocol()) {
             (Self::DynamoDb, _) => ("UnrecognizedClientException", 400),
-            (_, Protocol::Json { .. }) => ("UnrecognizedClientException", 403),
+            (_, Protocol::Json { .. } | Protocol::RestJson) => ("UnrecognizedClientException", 403),
             (_, Protocol::Query { .. }) => ("InvalidClientTokenId", 403),
             (_, Protocol::Rest) => {
                 let message = "The AWS Access Key Id you provided does not exist in our records.";
@@ -203,7 +216,7 @@ impl Service {
     pub(crate) fn expired_token(self) -> ApiError {
         let (code, status) = match (self, self.protocol()) {
             (Self::DynamoDb, _) => ("ExpiredTokenException", 400),
-            (_, Protocol::Json { .. }) => ("ExpiredTokenException", 403),
+            (_, Protocol::Json { .. } | Protocol::RestJson) => ("ExpiredTokenException", 403),
             (_, Protocol::Query { .. }) => ("ExpiredToken", 403),
             (_, Protocol::Rest) => return ApiError::new("ExpiredToken", 400, "The provided token has expired."),
         };
@@ -213,7 +226,7 @@ impl Service {
     pub(crate) fn signature_mismatch(self) -> ApiError {
         let code = match self.protocol() {
             Protocol::Query { .. } | Protocol::Rest => "SignatureDoesNotMatch",
-            Protocol::Json { .. } => "InvalidSignatureException",
+            Protocol::Json { .. } | Protocol::RestJson => "InvalidSignatureException",
         };
         ApiError::new(
             code,

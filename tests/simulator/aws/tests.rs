@@ -1,18 +1,22 @@
 //! What callers may do, what their calls change, and what faults do to them: signed requests without a network.
 
+mod bucket_policies;
 mod buckets;
 mod callers;
 mod events;
 mod faults;
 mod organization;
+mod queues;
 mod root_activity;
 mod root_sessions;
 mod root_user;
+mod schedules;
 mod tables;
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
+use super::service::Service;
 use super::*;
 
 const MANAGEMENT: &str = "111122223333";
@@ -71,7 +75,7 @@ async fn call_in(aws: &Aws, region: &str, credentials: &Credentials, action: &st
             }
             request.body(form.finish().into())
         }
-        service::Protocol::Rest => panic!("`{action}` is not called like that"),
+        service::Protocol::Rest | service::Protocol::RestJson => panic!("`{action}` is not called like that"),
         service::Protocol::Json { .. } => {
             request.header("x-amz-target", format!("Target.{operation}")).body(input.to_string().into())
         }

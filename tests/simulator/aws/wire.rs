@@ -9,8 +9,8 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::s3;
 use super::service::{Protocol, Service, not_simulated, unsigned};
+use super::{s3, scheduler};
 use crate::api::{Answer, ApiError};
 
 /// A request with its whole body.
@@ -50,6 +50,7 @@ impl Request {
             Protocol::Query { .. } => self.read_form()?,
             Protocol::Json { .. } => self.read_json(service)?,
             Protocol::Rest => s3::read(self)?,
+            Protocol::RestJson => scheduler::read(self)?,
         };
         Ok(Message {
             service,
@@ -90,12 +91,15 @@ impl Request {
 
     /// Which protocol an answer takes when the request could not be read.
     fn protocol(&self) -> Protocol {
-        let is_for_s3 = |authorization: &str| authorization.contains("/s3/aws4_request");
+        let authorization = self.header("authorization").unwrap_or_default();
+        let is_for = |service: Service| authorization.contains(&format!("/{}/aws4_request", service.name()));
         match self.header("x-amz-target") {
-            Some(_) => Service::Organizations.protocol(),
-            None if self.header("authorization").is_some_and(is_for_s3) => Service::S3.protocol(),
-            None => Service::Sts.protocol(),
+            Some(_) => Service::Organizations,
+            None if is_for(Service::S3) => Service::S3,
+            None if is_for(Service::Scheduler) => Service::Scheduler,
+            None => Service::Sts,
         }
+        .protocol()
     }
 
     /// The response to a request that could not be read.
@@ -137,7 +141,7 @@ pub(crate) fn respond_garbled(
 fn body(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> String {
     match protocol {
         Protocol::Query { namespace } => xml_body(namespace, operation, answer, request_id),
-        Protocol::Json { .. } | Protocol::Rest => json_body(answer),
+        Protocol::Json { .. } | Protocol::Rest | Protocol::RestJson => json_body(answer),
     }
 }
 
@@ -147,6 +151,7 @@ fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) 
         Protocol::Query { .. } => "text/xml",
         Protocol::Json { content_type } => content_type,
         Protocol::Rest => "application/xml",
+        Protocol::RestJson => "application/json",
     };
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -155,7 +160,27 @@ fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) 
     if let Ok(request_id) = header::HeaderValue::from_str(request_id) {
         headers.insert("x-amzn-requestid", request_id);
     }
+    if let Err(error) = answer {
+        let query_code = query_code(&error.code).map(|code| ("x-amzn-query-error", format!("{code};Sender")));
+        let error_type = (protocol == Protocol::RestJson).then(|| ("x-amzn-errortype", error.code.clone()));
+        for (name, value) in query_code.into_iter().chain(error_type) {
+            if let Ok(value) = header::HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+    }
     response
+}
+
+/// The code that an error of SQS had before SQS spoke JSON. It is in a header, where SDKs look for it first; without it
+/// they do not know the error.
+/// <https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>
+fn query_code(code: &str) -> Option<&'static str> {
+    match code {
+        "MessageNotInflight" => Some("AWS.SimpleQueueService.MessageNotInflight"),
+        "QueueDoesNotExist" => Some("AWS.SimpleQueueService.NonExistentQueue"),
+        _ => None,
+    }
 }
 
 /// `TaskPolicyArn.arn=…` is a member of a member.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::resources::allows;
 use crate::aws::Role;
 use crate::lambda::FunctionError;
-use crate::queues::Queues;
+use crate::queues::{Origin, Queues};
 use crate::template::{Resolved, Resource};
 
 /// What `ReceiveMessage` returns at most.
@@ -38,12 +38,14 @@ struct Received {
 }
 
 impl EventSource {
-    /// Reads the one SQS event of a function, and checks what Lambda checks when it creates the mapping.
-    pub(super) fn new(function: &Resource, resolved: &Resolved, role: &Role) -> Result<Self> {
+    /// Reads the one SQS event of a function, if it has one, and checks what Lambda checks when it creates the mapping.
+    pub(super) fn new(function: &Resource, resolved: &Resolved, role: &Role) -> Result<Option<Self>> {
         let events: Vec<&Value> =
             function.get("/Events").and_then(Value::as_object).into_iter().flat_map(Map::values).collect();
-        let [event] = events.as_slice() else {
-            bail!("the simulator knows only functions with one event, and this has {}", events.len());
+        let event = match events.as_slice() {
+            [] => return Ok(None),
+            [event] => event,
+            _ => bail!("the simulator knows only functions with one event, and this has {}", events.len()),
         };
         ensure!(event.get("Type") == Some(&json!("SQS")), "the simulator knows only events of the type SQS");
         let properties = event.get("Properties").and_then(Value::as_object).context("an event has no Properties")?;
@@ -82,13 +84,13 @@ impl EventSource {
         );
         let most_concurrent =
             number("/Properties/ScalingConfig/MaximumConcurrency").context("no MaximumConcurrency")?;
-        Ok(Self {
+        Ok(Some(Self {
             queue_arn: queue_arn.to_owned(),
             dead_letter_arn: queue.text("/RedrivePolicy/deadLetterTargetArn")?.to_owned(),
             most_concurrent: usize::try_from(most_concurrent)?,
             queue_url: queue.reference()?.to_owned(),
             batch_size,
-        })
+        }))
     }
 
     /// The next messages, if there are any: as many as `ReceiveMessage` gives, over and over, until the batch is full.
@@ -123,7 +125,7 @@ impl EventSource {
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
         });
-        let mut answer = queues.call("ReceiveMessage", &input)?;
+        let mut answer = queues.call(Origin::of(&self.queue_arn), "ReceiveMessage", &input)?;
         Ok(match answer.get_mut("Messages").map(Value::take) {
             Some(Value::Array(messages)) => messages,
             _ => Vec::new(),
@@ -142,7 +144,7 @@ impl EventSource {
         };
         for message in batch.messages.iter().filter(|message| !failed.contains(&message.id.as_str())) {
             let input = json!({ "QueueUrl": self.queue_url, "ReceiptHandle": message.receipt_handle });
-            queues.call("DeleteMessage", &input)?;
+            queues.call(Origin::of(&self.queue_arn), "DeleteMessage", &input)?;
         }
         Ok(())
     }

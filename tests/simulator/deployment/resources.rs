@@ -12,8 +12,8 @@ use super::stores;
 use crate::aws::{Aws, FindingFilter, Role};
 use crate::event_buses::{EventBuses, Rule, RuleState, Target, TargetInput};
 use crate::event_pattern::EventPattern;
-use crate::policy::{Context, Decision, PolicyDocument, Request, ResourcePolicy, TrustPolicy};
-use crate::queues::{QueueSettings, Queues, Redrive};
+use crate::policy::{Context, Decision, PolicyDocument, Request, ResourcePolicy, TrustPolicy, WrittenPolicy};
+use crate::queues::{DEFAULT_VISIBILITY_TIMEOUT, QueueSettings, Queues, Redrive};
 use crate::template::{Resolved, Resource, Stack};
 
 /// A schedule, whose time comes when somebody says so.
@@ -35,14 +35,16 @@ pub(super) fn create(
 ) -> Result<()> {
     let queues = aws.queues();
     for resource in resolved.of_kind("AWS::IAM::Role") {
-        roles.add(role(resource).with_context(|| in_resource(resource))?);
+        let role = role(resource).with_context(|| in_resource(resource))?;
+        aws.create_role(role.clone());
+        roles.add(role);
     }
     for resource in &resolved.resources {
         match resource.kind.as_str() {
             "AWS::SQS::Queue" => queue_settings(resource, stack).map(|settings| {
                 queues.create(settings);
             }),
-            "AWS::SQS::QueuePolicy" => queue_policy(resource, queues, buses),
+            "AWS::SQS::QueuePolicy" => queue_policy(resource, queues),
             "AWS::DynamoDB::Table" => stores::create_table(resource, stack, aws),
             "AWS::S3::Bucket" => stores::create_bucket(resource, stack, aws),
             "AWS::S3::BucketPolicy" => stores::put_bucket_policy(resource, aws),
@@ -53,6 +55,7 @@ pub(super) fn create(
             "AWS::SNS::TopicPolicy" => topic_policy(resource, buses),
             "AWS::SNS::Subscription" => subscription(resource, buses),
             "AWS::CloudWatch::Dashboard" => dashboard(resource),
+            "AWS::IAM::ManagedPolicy" => managed_policy(resource),
             "AWS::GuardDuty::Filter" => finding_filter(resource, stack, aws),
             // Roles are created above, functions and schedules by others. Alarms and retention are beyond the
             // simulator.
@@ -116,8 +119,10 @@ fn queue_settings(resource: &Resource, stack: &Stack) -> Result<QueueSettings> {
         account: stack.account.clone(),
         region: stack.region.clone(),
         name: resource.text("/QueueName")?.to_owned(),
-        // 30 s is what SQS takes if nothing else is said.
-        visibility_timeout: Duration::from_secs(resource.number("/VisibilityTimeout").unwrap_or(30)),
+        visibility_timeout: match resource.number("/VisibilityTimeout") {
+            Some(seconds) => Duration::from_secs(seconds),
+            None => DEFAULT_VISIBILITY_TIMEOUT,
+        },
         redrive,
     })
 }
@@ -134,13 +139,24 @@ fn role(resource: &Resource) -> Result<Role> {
     Ok(Role::new(resource.arn()?, documents.collect::<Result<_>>()?)?.trusting(trust))
 }
 
-fn queue_policy(resource: &Resource, queues: &Queues, buses: &mut EventBuses) -> Result<()> {
+/// It is attached to nobody here.
+fn managed_policy(resource: &Resource) -> Result<()> {
+    resource.expect_only(&["ManagedPolicyName", "Description", "Path", "PolicyDocument"])?;
+    let document = resource.get("/PolicyDocument").context("no PolicyDocument")?;
+    PolicyDocument::try_from(document.clone())?;
+    Ok(())
+}
+
+/// Of two policies for one queue the second takes the place of the first, and the simulator refuses it.
+fn queue_policy(resource: &Resource, queues: &Queues) -> Result<()> {
     resource.expect_only(&["Queues", "PolicyDocument"])?;
-    let policy = policy(resource, "/PolicyDocument")?;
+    let document = resource.get("/PolicyDocument").context("no PolicyDocument")?;
+    let policy = WrittenPolicy::try_from(document.clone())?;
     for url in resource.get("/Queues").and_then(Value::as_array).into_iter().flatten() {
         let arn = url.as_str().and_then(|url| queues.arn_of(url));
         let arn = arn.with_context(|| format!("there is no queue {url} yet: it must stand above its policy"))?;
-        buses.policies.entry(arn).or_default().extend(policy.clone());
+        ensure!(queues.policy(&arn).is_none(), "the queue `{arn}` has a policy already");
+        queues.set_policy(&arn, Some(policy.clone()))?;
     }
     Ok(())
 }

@@ -31,7 +31,8 @@ struct Seen(BTreeMap<String, usize>);
 
 impl Deployment {
     /// Works until nothing is left to do: routes events, invokes functions with what is in their queues, and lets time
-    /// pass while messages only hide and events are only due.
+    /// pass while messages only hide and events are only due. Schedules that are due fire, but it waits for none: who
+    /// wants one to fire advances the clock.
     ///
     /// Fails if there is still something to do after a simulated day, and says what.
     pub async fn settle(&self) -> Result<()> {
@@ -46,17 +47,22 @@ impl Deployment {
         let mut seen = Seen::default();
         let mut running = JoinSet::new();
         let mut busy: BTreeMap<&str, usize> = BTreeMap::new();
+        // Whoever settles may have advanced the clock before.
+        self.recycle_environments();
         loop {
             self.aws.emit_due();
+            let failures = self.aws.fire_due_schedules();
+            ensure!(failures.is_empty(), "{}", failures.join("; "));
             while let Ok(event) = events.try_recv() {
                 seen.count(&event);
                 self.put_event(Bus::Default, &event);
             }
             self.route_put_events();
             for (name, deployed) in &self.functions {
+                let Some(source) = &deployed.source else { continue };
                 let busy = busy.entry(name.as_str()).or_default();
-                while *busy < deployed.source.most_concurrent
-                    && let Some(batch) = deployed.source.receive(&self.queues)?
+                while *busy < source.most_concurrent
+                    && let Some(batch) = source.receive(&self.queues)?
                 {
                     *busy += 1;
                     invocations += 1;
@@ -86,7 +92,7 @@ impl Deployment {
                 Some(finished) = running.join_next() => {
                     let (name, batch, outcome) = finished?;
                     let deployed = self.deployed(&name)?;
-                    deployed.source.acknowledge(&self.queues, &batch, &outcome)?;
+                    self.source(&name)?.acknowledge(&self.queues, &batch, &outcome)?;
                     lock(&deployed.outcomes).push(outcome);
                     if let Some(busy) = busy.get_mut(name.as_str()) {
                         *busy -= 1;
@@ -98,7 +104,7 @@ impl Deployment {
         }
     }
 
-    fn recycle_environments(&self) {
+    pub(super) fn recycle_environments(&self) {
         let now = self.aws.clock().now();
         let mut recycled = lock(&self.recycled);
         if now - *recycled >= ENVIRONMENTS_LIVE {
@@ -120,7 +126,7 @@ impl Deployment {
     /// How long the message that returns next still hides, from a queue that invokes a function.
     fn until_next_message(&self) -> Option<Duration> {
         let now = self.aws.clock().now();
-        let sources = self.functions.values().map(|deployed| &deployed.source.queue_arn);
+        let sources = self.functions.values().filter_map(|deployed| Some(&deployed.source.as_ref()?.queue_arn));
         let messages = sources.flat_map(|arn| self.queues.messages(arn));
         let wait = messages.map(|message| message.visible_at - now).min()?;
         Some(Duration::try_from(wait).unwrap_or_default())
@@ -135,7 +141,7 @@ impl Deployment {
     /// `3 messages hide in the queue of `account-joined`; events: 96 x GuardDuty Finding .. in eu-north-1`.
     fn what_keeps_coming(&self, seen: &Seen) -> String {
         let hidden = self.functions.iter().filter_map(|(name, deployed)| {
-            let count = self.queues.messages(&deployed.source.queue_arn).len();
+            let count = self.queues.messages(&deployed.source.as_ref()?.queue_arn).len();
             (count > 0).then(|| format!("{count} messages hide in the queue of `{name}`"))
         });
         let mut parts: Vec<String> = hidden.collect();

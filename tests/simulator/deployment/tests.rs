@@ -4,6 +4,7 @@
 mod buses;
 
 use serde_json::json;
+use time::macros::format_description;
 
 use super::roles::Roles;
 use super::stacks::TEMPLATES;
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::event_buses::{DeliveryOutcome, EventBuses};
 use crate::lambda::tests::tiny_program;
 use crate::organization::{LoginProfile, Organization};
-use crate::policy::ResourcePolicy;
+use crate::policy::{ResourcePolicy, TrustPolicy};
 use crate::template::{Stack, Template};
 
 /// Both stacks in a small organization, and its queues.
@@ -116,7 +117,7 @@ fn an_event_that_a_policy_forbids_goes_to_the_dead_letter_queue() {
     let event = sample("organizations-account-joined-created");
     let (mut stacks, queues) = stacks();
     let account_joined = queue(&stacks, "account-joined");
-    stacks.buses.get_mut().unwrap().policies.remove(&account_joined);
+    queues.set_policy(&account_joined, None).unwrap();
     let deliveries = stacks.put_event(Bus::Default, &event);
     assert!(matches!(deliveries[0].outcome, DeliveryOutcome::Delivered));
     assert!(matches!(deliveries[1].outcome, DeliveryOutcome::DeadLettered { .. }), "{deliveries:?}");
@@ -173,7 +174,7 @@ fn a_batch_is_filled_over_several_receives() {
     );
     function.properties["Events"]["Queue"]["Properties"] = properties;
     function.properties["Events"]["Queue"]["Properties"]["MaximumBatchingWindowInSeconds"] = json!(10);
-    let source = EventSource::new(&function, &stacks.unroot, &role).unwrap();
+    let source = EventSource::new(&function, &stacks.unroot, &role).unwrap().unwrap();
     for number in 0..30 {
         queues.send(&source.queue_arn, number.to_string(), serde_json::Map::new()).unwrap();
     }
@@ -345,6 +346,106 @@ async fn settling_waits_for_the_events_that_are_due() {
     let took = deployment.aws.clock().now() - start;
     assert!(took > Duration::from_secs(290) && took < Duration::from_secs(310), "{took}");
     assert_eq!(deployment.aws.next_due(), None);
+}
+
+/// A role that the Scheduler may assume, and a schedule that sends to the queue of account-joined in an hour.
+fn schedule_in_an_hour(deployment: &Deployment) {
+    let Stack { account, region, .. } = &deployment.stacks.stack;
+    let role = format!("arn:aws:iam::{account}:role/one-time");
+    let trust = json!({"Statement": {
+        "Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole",
+    }});
+    let send = json!({"Statement": {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}});
+    let trusting = Role::new(&role, vec![send.try_into().unwrap()]).unwrap();
+    deployment.aws.create_role(trusting.trusting(TrustPolicy::parse(&trust).unwrap()));
+    let time = deployment.aws.clock().now() + Duration::from_hours(1);
+    let format = format_description!("at([year]-[month]-[day]T[hour]:[minute]:[second])");
+    let expression = time.format(format).unwrap();
+    let definition = json!({
+        "Name": "once",
+        "ScheduleExpression": expression,
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": queue(&deployment.stacks, "account-joined"), "RoleArn": role, "Input": "\"from a schedule\""},
+        "ActionAfterCompletion": "DELETE",
+    });
+    deployment.aws.create_schedule(&account.parse().unwrap(), region, &definition).unwrap();
+}
+
+#[tokio::test]
+async fn settling_fires_the_schedules_that_are_due_and_waits_for_no_other() {
+    let deployment = deployment();
+    schedule_in_an_hour(&deployment);
+    let start = deployment.aws.clock().now();
+    deployment.settle().await.unwrap();
+    assert!(deployment.aws.clock().now() - start < Duration::from_mins(1));
+    assert_eq!(deployment.outcomes("account-joined").unwrap().len(), 0);
+    deployment.aws.clock().advance(Duration::from_hours(1));
+    deployment.settle().await.unwrap();
+    assert_eq!(deployment.outcomes("account-joined").unwrap().len(), 1);
+    assert_eq!(deployment.aws.schedules(), []);
+
+    schedule_in_an_hour(&deployment);
+    let role = Role::new("arn:aws:iam::222233334444:role/one-time", Vec::new()).unwrap();
+    deployment.aws.create_role(role);
+    deployment.aws.clock().advance(Duration::from_hours(1));
+    let error = deployment.settle().await.unwrap_err().to_string();
+    assert!(error.starts_with("the schedule `once` is lost: the Scheduler cannot assume the role"), "{error}");
+}
+
+/// Its credentials would have expired.
+#[tokio::test]
+async fn an_environment_ends_when_a_test_advances_the_clock() {
+    let deployment = deployment();
+    let process =
+        async || deployment.invoke("account-joined", &json!("describe")).await.unwrap().unwrap()["process"].clone();
+    let first = process().await;
+    assert_eq!(process().await, first);
+    deployment.aws.clock().advance(Duration::from_hours(13));
+    assert_ne!(process().await, first);
+}
+
+#[tokio::test]
+async fn a_function_without_a_queue_is_only_invoked() {
+    let mut deployment = deployment();
+    let function = deployment.stacks.unroot.of_kind("AWS::Serverless::Function");
+    let mut function = function.into_iter().next().unwrap().clone();
+    function.properties.as_object_mut().unwrap().remove("Events");
+    let options = Options::new("http://127.0.0.1:9");
+    let deployed = Deployed::new(&deployment.aws, |_| Ok(tiny_program()), &options, &deployment.stacks, &function);
+    let (name, deployed) = deployed.unwrap();
+    deployment.functions.insert(name.clone(), deployed);
+    deployment.settle().await.unwrap();
+    assert!(deployment.invoke(&name, &json!("describe")).await.unwrap().is_ok());
+    let error = deployment.waiting(&name).unwrap_err().to_string();
+    assert_eq!(error, format!("the function `{name}` has no queue"));
+}
+
+#[test]
+fn a_managed_policy_is_referred_to_by_its_arn() {
+    let template = "
+Resources:
+  Invoke:
+    Type: AWS::IAM::ManagedPolicy
+    Properties:
+      Description: Lets people invoke the function.
+      PolicyDocument:
+        Version: '2012-10-17'
+        Statement: [{Effect: Allow, Action: 'lambda:InvokeFunction', Resource: '*'}]
+Outputs:
+  Invoke: {Value: !Ref Invoke}
+";
+    let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
+    let stack = Stack { parameters: BTreeMap::new(), ..stacks().0.stack };
+    let create = |template: &str| {
+        let resolved = Template::parse(template)?.resolve(&stack)?;
+        let (mut roles, mut buses) = (Roles::default(), EventBuses::default());
+        resources::create(&resolved, &stack, &aws, &mut roles, &mut buses)?;
+        anyhow::Ok(resolved.outputs)
+    };
+    let outputs = create(template).unwrap();
+    assert_eq!(outputs["Invoke"], "arn:aws:iam::222233334444:policy/unroot-Invoke-SIMULATED");
+    assert!(create(&template.replace("Effect: Allow", "Effect: Permit")).is_err());
+    assert!(create(&template.replace("Description:", "Users:")).is_err());
 }
 
 #[tokio::test]

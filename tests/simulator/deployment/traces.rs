@@ -35,12 +35,12 @@ impl Deployment {
 
     /// The messages that wait in a function's queue.
     pub fn waiting(&self, function: &str) -> Result<Vec<Message>> {
-        Ok(self.queues.messages(&self.deployed(function)?.source.queue_arn))
+        Ok(self.queues.messages(&self.source(function)?.queue_arn))
     }
 
     /// The messages in a function's dead-letter queue.
     pub fn dead_letters(&self, function: &str) -> Result<Vec<Message>> {
-        Ok(self.queues.messages(&self.deployed(function)?.dead_letter_arn))
+        Ok(self.queues.messages(&self.source(function)?.dead_letter_arn))
     }
 
     /// The events that were put on buses with `PutEvents`, in order.

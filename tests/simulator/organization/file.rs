@@ -10,8 +10,8 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{
-    Account, AccountId, AccountState, FULL_AWS_ACCESS, Feature, JoinedMethod, Organization, OrganizationId, Principal,
-    RootCredentials, Unit, UnitId,
+    Account, AccountBucket, AccountId, AccountQueue, AccountState, FULL_AWS_ACCESS, Feature, JoinedMethod,
+    Organization, OrganizationId, Principal, RootCredentials, Unit, UnitId,
 };
 use crate::policy::PolicyDocument;
 
@@ -89,6 +89,10 @@ struct AccountFile {
     service_control_policies: Vec<String>,
     #[serde(default)]
     root: RootCredentials,
+    #[serde(default)]
+    buckets: Vec<AccountBucket>,
+    #[serde(default)]
+    queues: Vec<AccountQueue>,
 }
 
 fn root_name() -> String {
@@ -136,6 +140,7 @@ impl OrganizationFile {
         place(&mut organization, self.root, None, "root")?;
         organization.validate_references()?;
         organization.validate_credentials()?;
+        organization.validate_names()?;
         Ok(organization)
     }
 }
@@ -226,6 +231,26 @@ impl Organization {
     }
 }
 
+impl Organization {
+    /// No two accounts have buckets of one name, and no account two queues of one name in a Region.
+    fn validate_names(&self) -> Result<(), OrganizationError> {
+        let mut seen = BTreeSet::new();
+        for (id, account) in &self.accounts {
+            let buckets = account.buckets.iter().map(|bucket| (format!("the bucket `{}`", bucket.name), None));
+            let queues = account
+                .queues
+                .iter()
+                .map(|queue| (format!("the queue `{}` in {}", queue.name, queue.region), Some(id)));
+            for (what, of) in buckets.chain(queues) {
+                if !seen.insert((what.clone(), of)) {
+                    return Err(problem("root", format!("account `{id}`: {what} appears twice")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 impl AccountFile {
     fn into_account(self, parent: UnitId) -> Account {
         Account {
@@ -240,6 +265,8 @@ impl AccountFile {
             tags: self.tags,
             service_control_policies: self.service_control_policies,
             root: self.root,
+            buckets: self.buckets,
+            queues: self.queues,
         }
     }
 }
@@ -284,6 +311,8 @@ mod tests {
             "lastUsed",
             "signingCertificates",
             "mfaDevices",
+            "buckets",
+            "queues",
             "principals",
         ] {
             assert!(text.contains(&format!("\"{field}\"")), "the example does not show `{field}`");
@@ -342,6 +371,20 @@ mod tests {
                     first_account(file, "root", root);
                 }),
                 "the access key `AKIASHOP00001EXAMPLE` appears twice",
+            ),
+            (
+                error(|file| {
+                    let twice = json!([{"name": "b", "region": "eu-west-1"}, {"name": "b", "region": "us-east-1"}]);
+                    first_account(file, "buckets", twice);
+                }),
+                "account `111122223333`: the bucket `b` appears twice",
+            ),
+            (
+                error(|file| {
+                    let nobody = json!({"Statement": {"Effect": "Deny", "Action": "sqs:*", "Resource": "*"}});
+                    first_account(file, "queues", json!([{"name": "q", "region": "us-east-1", "policy": nobody}]));
+                }),
+                "`root.accounts[0].queues[0].policy`: the policy has a principal that the simulator does not know",
             ),
             (error(|file| file["root"]["id"] = json!("ou-a1b2-00000000")), "the root's begins with `r-`"),
         ] {

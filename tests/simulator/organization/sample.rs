@@ -126,6 +126,8 @@ fn generated_account(index: usize, id: &AccountId, parent: UnitId, now: OffsetDa
         tags: BTreeMap::new(),
         service_control_policies: vec![super::FULL_AWS_ACCESS.to_owned()],
         root,
+        buckets: Vec::new(),
+        queues: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Policies on buses, queues and roles: statements that name who they are about.
 
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{Context, Decision, PolicyDocument, PolicyError, Request};
 
@@ -19,6 +20,14 @@ pub struct ResourcePolicy {
     statements: Vec<(Who, PolicyDocument)>,
 }
 
+/// The policy of a bucket or a queue: the text that was put there, which reads answer with, and what it says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub struct WrittenPolicy {
+    text: String,
+    policy: ResourcePolicy,
+}
+
 /// The trust policy of a role: who may assume it. By default nobody.
 #[derive(Clone, Debug, Default)]
 pub struct TrustPolicy(ResourcePolicy);
@@ -28,6 +37,12 @@ pub struct TrustPolicy(ResourcePolicy);
 pub enum ResourcePolicyError {
     #[error("the policy has a principal that the simulator does not know: {0}")]
     UnknownPrincipal(Value),
+    #[error("the policy is not JSON: {0}")]
+    NotJson(String),
+    #[error("the policy has an element `{0}`")]
+    UnknownElement(String),
+    #[error("the policy has no Statement")]
+    NoStatement,
     /// IAM's words for it.
     #[error("Has prohibited field Resource")]
     ResourceInTrustPolicy,
@@ -35,12 +50,19 @@ pub enum ResourcePolicyError {
     Document(#[from] PolicyError),
 }
 
+/// `Principal` or `NotPrincipal`.
 #[derive(Clone, Debug)]
 enum Who {
-    Anyone,
-    Services(Vec<String>),
+    Only(Named),
+    AllBut(Named),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Named {
+    is_anyone: bool,
+    services: Vec<String>,
     /// Roles, and accounts whose own policies decide further.
-    Aws(Vec<String>),
+    aws: Vec<String>,
 }
 
 impl ResourcePolicy {
@@ -51,8 +73,12 @@ impl ResourcePolicy {
 
     fn from_statements(statements: Vec<Value>) -> Result<Self, ResourcePolicyError> {
         let statements = statements.into_iter().map(|mut statement| {
-            let principal = statement.as_object_mut().and_then(|statement| statement.remove("Principal"));
-            let who = Who::parse(&principal.unwrap_or_default())?;
+            let mut take = |element| statement.as_object_mut().and_then(|statement| statement.remove(element));
+            let who = match (take("Principal"), take("NotPrincipal")) {
+                (None, Some(principal)) => Who::AllBut(Named::parse(&principal)?),
+                (Some(_), Some(both)) => return Err(ResourcePolicyError::UnknownPrincipal(both)),
+                (principal, None) => Who::Only(Named::parse(&principal.unwrap_or_default())?),
+            };
             let document = json!({ "Version": "2012-10-17", "Statement": [statement] });
             Ok((who, PolicyDocument::try_from(document)?))
         });
@@ -97,31 +123,107 @@ impl TrustPolicy {
     }
 }
 
+impl WrittenPolicy {
+    /// Reads a policy document from its text.
+    pub fn parse(text: &str) -> Result<Self, ResourcePolicyError> {
+        let document: Value =
+            serde_json::from_str(text).map_err(|error| ResourcePolicyError::NotJson(error.to_string()))?;
+        let elements = document.as_object().ok_or(ResourcePolicyError::NoStatement)?;
+        if let Some(element) =
+            elements.keys().find(|element| !["Id", "Statement", "Version"].contains(&element.as_str()))
+        {
+            return Err(ResourcePolicyError::UnknownElement(element.clone()));
+        }
+        if !elements.contains_key("Statement") {
+            return Err(ResourcePolicyError::NoStatement);
+        }
+        Ok(Self { text: text.to_owned(), policy: ResourcePolicy::parse(&document)? })
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub fn policy(&self) -> &ResourcePolicy {
+        &self.policy
+    }
+
+    /// The resources that its statements are about, or about all but which.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.policy.statements.iter().flat_map(|(_, document)| document.resources())
+    }
+}
+
+impl PartialEq for WrittenPolicy {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl TryFrom<Value> for WrittenPolicy {
+    type Error = ResourcePolicyError;
+
+    fn try_from(document: Value) -> Result<Self, ResourcePolicyError> {
+        Self::parse(&document.to_string())
+    }
+}
+
+impl From<WrittenPolicy> for Value {
+    fn from(written: WrittenPolicy) -> Self {
+        serde_json::from_str(&written.text).unwrap_or_default()
+    }
+}
+
 impl Who {
+    fn includes(&self, principal: &Principal) -> bool {
+        match self {
+            Self::Only(named) => named.includes(principal),
+            Self::AllBut(named) => !named.excepts(principal),
+        }
+    }
+}
+
+impl Named {
     fn parse(principal: &Value) -> Result<Self, ResourcePolicyError> {
         if principal == "*" {
-            return Ok(Self::Anyone);
+            return Ok(Self { is_anyone: true, ..Self::default() });
         }
-        let mut kinds = principal.as_object().into_iter().flat_map(Map::iter);
-        match (kinds.next(), kinds.next()) {
-            (Some((kind, names)), None) if kind == "AWS" && names == "*" => Ok(Self::Anyone),
-            (Some((kind, names)), None) if kind == "AWS" => Ok(Self::Aws(strings(names))),
-            (Some((kind, names)), None) if kind == "Service" => Ok(Self::Services(strings(names))),
-            _ => Err(ResourcePolicyError::UnknownPrincipal(principal.clone())),
+        let mut named = Self::default();
+        let kinds = principal.as_object().filter(|kinds| !kinds.is_empty());
+        for (kind, names) in kinds.ok_or_else(|| ResourcePolicyError::UnknownPrincipal(principal.clone()))? {
+            match kind.as_str() {
+                "AWS" if names == "*" => named.is_anyone = true,
+                "AWS" => named.aws = strings(names),
+                "Service" => named.services = strings(names),
+                _ => return Err(ResourcePolicyError::UnknownPrincipal(principal.clone())),
+            }
         }
+        Ok(named)
     }
 
     fn includes(&self, principal: &Principal) -> bool {
-        match (self, principal) {
-            (Self::Anyone, _) => true,
-            (Self::Services(services), Principal::Service(service)) => services.contains(service),
-            (Self::Aws(names), Principal::Role(arn)) => {
-                let account = arn.split(':').nth(4).unwrap_or_default();
-                let root = format!("arn:aws:iam::{account}:root");
-                names.iter().any(|name| name == arn || name == account || *name == root)
+        self.is_anyone
+            || match principal {
+                Principal::Service(service) => self.services.contains(service),
+                Principal::Role(arn) => self.aws.contains(arn) || self.has_account_of(arn),
             }
-            (Self::Services(_), Principal::Role(_)) | (Self::Aws(_), Principal::Service(_)) => false,
-        }
+    }
+
+    /// Whether `NotPrincipal` leaves someone alone: it must name him and his account too, or "the policy might deny access
+    /// to the entire account". The session of a role would have to be named besides; here naming the role is enough.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html>
+    fn excepts(&self, principal: &Principal) -> bool {
+        self.is_anyone
+            || match principal {
+                Principal::Service(service) => self.services.contains(service),
+                Principal::Role(arn) => self.has_account_of(arn) && (self.aws.contains(arn) || arn.ends_with(":root")),
+            }
+    }
+
+    fn has_account_of(&self, arn: &str) -> bool {
+        let account = arn.split(':').nth(4).unwrap_or_default();
+        let root = format!("arn:aws:iam::{account}:root");
+        self.aws.iter().any(|name| name == account || *name == root)
     }
 }
 
@@ -176,5 +278,28 @@ mod tests {
         let document = json!({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}});
         assert_eq!(TrustPolicy::parse(&document).unwrap_err(), ResourcePolicyError::ResourceInTrustPolicy);
         assert!(ResourcePolicy::parse(&document).is_ok());
+    }
+    #[test]
+    fn a_statement_about_all_but_some_spares_only_whom_it_names_with_the_account() {
+        let statement = json!({
+            "Effect": "Deny",
+            "NotPrincipal": {
+                "AWS": ["arn:aws:iam::222233334444:role/spared", "arn:aws:iam::222233334444:root",
+                        "arn:aws:iam::333344445555:role/half-named"],
+                "Service": "events.amazonaws.com",
+            },
+            "Action": "s3:*",
+            "Resource": "*",
+        });
+        let policy = WrittenPolicy::parse(&json!({"Statement": [statement]}).to_string()).unwrap();
+        let context = Context::default();
+        let request = Request { action: "s3:GetObject", resource: "arn:aws:s3:::b/a", context: &context };
+        let denies = |principal| policy.policy().decide(&principal, &request) == Decision::ExplicitDeny;
+        let role = |arn: &str| Principal::Role(arn.to_owned());
+        assert!(!denies(role("arn:aws:iam::222233334444:role/spared")));
+        assert!(!denies(role("arn:aws:iam::222233334444:root")));
+        assert!(denies(role("arn:aws:iam::222233334444:role/other")));
+        assert!(denies(role("arn:aws:iam::333344445555:role/half-named")));
+        assert!(!denies(Principal::Service("events.amazonaws.com".to_owned())));
     }
 }

@@ -10,21 +10,27 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::message::{self, Message, Receipt};
-use super::{Queue, QueueSettings, State};
+use super::{Origin, Queue, QueueSettings, State};
 use crate::api::{Answer, ApiError};
+use crate::policy::WrittenPolicy;
 
 /// The longest time from receiving a message until it is visible again, in seconds.
 const LONGEST_VISIBILITY_TIMEOUT: u64 = 43_200;
 
-pub(super) fn call(state: &mut State, now: OffsetDateTime, operation: &str, input: &Value) -> Answer {
+/// Queues of one answer.
+const MOST_QUEUES: u64 = 1_000;
+
+pub(super) fn call(state: &mut State, now: OffsetDateTime, from: Origin, operation: &str, input: &Value) -> Answer {
     match operation {
-        "SendMessage" => send_message(state, now, parse(input)?),
-        "ReceiveMessage" => receive_message(state, now, &parse(input)?),
-        "DeleteMessage" => delete_message(state, &parse(input)?),
-        "ChangeMessageVisibility" => change_message_visibility(state, now, &parse(input)?),
-        "GetQueueAttributes" => get_queue_attributes(state, now, &parse(input)?),
-        "GetQueueUrl" => get_queue_url(state, &parse(input)?),
-        "ListQueues" => Ok(list_queues(state, &parse(input)?)),
+        "SendMessage" => send_message(state, now, from, parse(input)?),
+        "ReceiveMessage" => receive_message(state, now, from, &parse(input)?),
+        "DeleteMessage" => delete_message(state, from, &parse(input)?),
+        "ChangeMessageVisibility" => change_message_visibility(state, now, from, &parse(input)?),
+        "GetQueueAttributes" => get_queue_attributes(state, now, from, &parse(input)?),
+        "SetQueueAttributes" => set_queue_attributes(state, from, &parse(input)?),
+        "PurgeQueue" => purge_queue(state, from, &parse(input)?),
+        "GetQueueUrl" => get_queue_url(state, from, &parse(input)?),
+        "ListQueues" => list_queues(state, from, &parse(input)?),
         _ => Err(ApiError::new(
             "UnknownOperationException",
             400,
@@ -43,8 +49,8 @@ struct SendMessage {
     message_attributes: Map<String, Value>,
 }
 
-fn send_message(state: &mut State, now: OffsetDateTime, input: SendMessage) -> Answer {
-    let arn = existing(state, input.queue_url.as_deref())?;
+fn send_message(state: &mut State, now: OffsetDateTime, from: Origin, input: SendMessage) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
     let body = input.message_body.filter(|body| !body.is_empty());
     let body = body.ok_or_else(|| missing("MessageBody"))?;
     let delay = within("DelaySeconds", input.delay_seconds.unwrap_or(0), 0, 900)?;
@@ -86,8 +92,8 @@ struct ReceiveMessage {
     attribute_names: Vec<String>,
 }
 
-fn receive_message(state: &mut State, now: OffsetDateTime, input: &ReceiveMessage) -> Answer {
-    let arn = existing(state, input.queue_url.as_deref())?;
+fn receive_message(state: &mut State, now: OffsetDateTime, from: Origin, input: &ReceiveMessage) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
     let most = within("MaxNumberOfMessages", input.max_number_of_messages.unwrap_or(1), 1, 10)?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let hide_for = match input.visibility_timeout {
@@ -137,8 +143,8 @@ struct DeleteMessage {
 }
 
 /// Succeeds for a message that is gone. A stale receipt handle deletes nothing and succeeds too, as for SQS.
-fn delete_message(state: &mut State, input: &DeleteMessage) -> Answer {
-    let arn = existing(state, input.queue_url.as_deref())?;
+fn delete_message(state: &mut State, from: Origin, input: &DeleteMessage) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
     let receipt = receipt(input.receipt_handle.as_deref())?;
     queue(state, &arn)?.messages.retain(|message| !receipt.is_for(message));
     Ok(json!({}))
@@ -152,8 +158,13 @@ struct ChangeMessageVisibility {
     visibility_timeout: Option<u64>,
 }
 
-fn change_message_visibility(state: &mut State, now: OffsetDateTime, input: &ChangeMessageVisibility) -> Answer {
-    let arn = existing(state, input.queue_url.as_deref())?;
+fn change_message_visibility(
+    state: &mut State,
+    now: OffsetDateTime,
+    from: Origin,
+    input: &ChangeMessageVisibility,
+) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
     let handle = input.receipt_handle.as_deref();
     let receipt = receipt(handle)?;
     let seconds = input.visibility_timeout.ok_or_else(|| missing("VisibilityTimeout"))?;
@@ -183,9 +194,9 @@ struct GetQueueAttributes {
     attribute_names: Vec<String>,
 }
 
-fn get_queue_attributes(state: &mut State, now: OffsetDateTime, input: &GetQueueAttributes) -> Answer {
-    let arn = existing(state, input.queue_url.as_deref())?;
-    let all = attributes(&arn, queue(state, &arn)?, now);
+fn get_queue_attributes(state: &mut State, now: OffsetDateTime, from: Origin, input: &GetQueueAttributes) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
+    let all = attributes(&arn, queue(state, &arn)?, now, from.staleness);
     let mut chosen = Map::new();
     for name in &input.attribute_names {
         match (name.as_str(), all.get(name)) {
@@ -203,7 +214,7 @@ fn get_queue_attributes(state: &mut State, now: OffsetDateTime, input: &GetQueue
     Ok(if chosen.is_empty() { json!({}) } else { json!({ "Attributes": chosen }) })
 }
 
-fn attributes(arn: &str, queue: &Queue, now: OffsetDateTime) -> Map<String, Value> {
+fn attributes(arn: &str, queue: &Queue, now: OffsetDateTime, staleness: usize) -> Map<String, Value> {
     let QueueSettings { visibility_timeout, redrive, .. } = &queue.settings;
     let count = |is_counted: &dyn Fn(&Message) -> bool| {
         json!(queue.messages.iter().filter(|message| is_counted(message)).count().to_string())
@@ -218,6 +229,9 @@ fn attributes(arn: &str, queue: &Queue, now: OffsetDateTime) -> Map<String, Valu
         count(&|message| !message.is_visible(now) && !message.is_in_flight(now)),
     );
     insert("VisibilityTimeout", json!(visibility_timeout.as_secs().to_string()));
+    if let Some(written) = queue.policy.before(staleness) {
+        insert("Policy", json!(written.text()));
+    }
     if let Some(redrive) = redrive {
         let policy = json!({
             "deadLetterTargetArn": redrive.dead_letter_arn,
@@ -230,18 +244,71 @@ fn attributes(arn: &str, queue: &Queue, now: OffsetDateTime) -> Map<String, Valu
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct SetQueueAttributes {
+    queue_url: Option<String>,
+    #[serde(default)]
+    attributes: Map<String, Value>,
+}
+
+/// An empty policy removes the one that is there; of the other attributes only the visibility timeout can be set.
+fn set_queue_attributes(state: &mut State, from: Origin, input: &SetQueueAttributes) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
+    if input.attributes.is_empty() {
+        return Err(missing("Attribute.Name"));
+    }
+    let (mut policy, mut hide_for) = (None, None);
+    for (name, value) in &input.attributes {
+        let text = value.as_str().unwrap_or_default();
+        let unusable =
+            || ApiError::new("InvalidAttributeValue", 400, format!("Invalid value for the parameter {name}."));
+        match name.as_str() {
+            "Policy" if text.is_empty() => policy = Some(None),
+            "Policy" => policy = Some(Some(WrittenPolicy::parse(text).map_err(|_| unusable())?)),
+            "VisibilityTimeout" => {
+                let seconds = text.parse().map_err(|_| unusable())?;
+                hide_for = Some(visibility_timeout(seconds).map_err(|_| unusable())?);
+            }
+            _ => return Err(ApiError::new("InvalidAttributeName", 400, format!("Unknown Attribute {name}."))),
+        }
+    }
+    let queue = queue(state, &arn)?;
+    if let Some(policy) = policy {
+        queue.policy.set(policy);
+    }
+    if let Some(hide_for) = hide_for {
+        queue.settings.visibility_timeout = hide_for;
+    }
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct PurgeQueue {
+    queue_url: Option<String>,
+}
+
+/// At once: in reality it takes up to 60 seconds.
+fn purge_queue(state: &mut State, from: Origin, input: &PurgeQueue) -> Answer {
+    let arn = existing(state, from, input.queue_url.as_deref())?;
+    queue(state, &arn)?.messages.clear();
+    Ok(json!({}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct GetQueueUrl {
     queue_name: Option<String>,
     #[serde(rename = "QueueOwnerAWSAccountId")]
     owner: Option<String>,
 }
 
-fn get_queue_url(state: &State, input: &GetQueueUrl) -> Answer {
+/// Of the caller's own account unless the request says otherwise.
+fn get_queue_url(state: &State, from: Origin, input: &GetQueueUrl) -> Answer {
     let name = input.queue_name.as_deref().ok_or_else(|| missing("QueueName"))?;
-    let mut queues = state.queues.values().map(|queue| &queue.settings);
-    let found = queues
-        .find(|settings| settings.name == name && input.owner.as_ref().is_none_or(|owner| *owner == settings.account));
-    Ok(json!({ "QueueUrl": found.ok_or_else(no_such_queue)?.url() }))
+    let owner = input.owner.as_deref().unwrap_or(from.account);
+    let arn = format!("arn:aws:sqs:{}:{owner}:{name}", from.region);
+    let queue = state.queues.get(&arn).ok_or_else(no_such_queue)?;
+    Ok(json!({ "QueueUrl": queue.settings.url() }))
 }
 
 #[derive(Deserialize)]
@@ -249,15 +316,32 @@ fn get_queue_url(state: &State, input: &GetQueueUrl) -> Answer {
 struct ListQueues {
     #[serde(default)]
     queue_name_prefix: String,
+    max_results: Option<u64>,
+    next_token: Option<String>,
 }
 
-fn list_queues(state: &State, input: &ListQueues) -> Value {
+/// The caller's queues in the Region. Only who asks for pages learns that there are more than 1,000.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ListQueues.html>
+fn list_queues(state: &State, from: Origin, input: &ListQueues) -> Answer {
+    let size = within("MaxResults", input.max_results.unwrap_or(MOST_QUEUES), 1, MOST_QUEUES)?;
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
     let settings = state.queues.values().map(|queue| &queue.settings);
-    let urls: Vec<String> = settings
-        .filter(|settings| settings.name.starts_with(&input.queue_name_prefix))
-        .map(QueueSettings::url)
-        .collect();
-    if urls.is_empty() { json!({}) } else { json!({ "QueueUrls": urls }) }
+    let mut own = settings.filter(|settings| {
+        settings.account == from.account
+            && settings.region == from.region
+            && settings.name.starts_with(&input.queue_name_prefix)
+            && input.next_token.as_ref().is_none_or(|last| settings.name > *last)
+    });
+    let page: Vec<&QueueSettings> = own.by_ref().take(size).collect();
+    let mut answer = Map::new();
+    if !page.is_empty() {
+        answer.insert("QueueUrls".to_owned(), page.iter().map(|settings| settings.url()).collect());
+    }
+    if let (Some(last), Some(_), Some(_)) = (page.last(), own.next(), input.max_results) {
+        // The last name is where the next page begins.
+        answer.insert("NextToken".to_owned(), json!(last.name));
+    }
+    Ok(Value::Object(answer))
 }
 
 impl Receipt {
@@ -270,9 +354,9 @@ fn parse<T: DeserializeOwned>(input: &Value) -> Result<T, ApiError> {
     T::deserialize(input).map_err(|error| ApiError::new("SerializationException", 400, error.to_string()))
 }
 
-fn existing(state: &State, queue_url: Option<&str>) -> Result<String, ApiError> {
+fn existing(state: &State, from: Origin, queue_url: Option<&str>) -> Result<String, ApiError> {
     let url = queue_url.ok_or_else(|| missing("QueueUrl"))?;
-    state.arn_of(url).ok_or_else(no_such_queue)
+    state.arn_for(from, url).ok_or_else(no_such_queue)
 }
 
 fn queue<'a>(state: &'a mut State, arn: &str) -> Result<&'a mut Queue, ApiError> {

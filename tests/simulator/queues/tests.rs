@@ -4,6 +4,8 @@ use super::*;
 
 const URL: &str = "http://127.0.0.1:4566/222233334444/work";
 
+const HERE: Origin = Origin { account: "222233334444", region: "eu-central-1", staleness: 0 };
+
 /// A queue with a visibility timeout of a minute that gives a message up after two receives, and its dead-letter queue.
 fn queues() -> Queues {
     let queues = Queues::new(Clock::default());
@@ -22,7 +24,7 @@ fn queues() -> Queues {
 /// Calls an operation on the queue.
 fn call(queues: &Queues, operation: &str, mut input: Value) -> Answer {
     input["QueueUrl"] = json!(URL);
-    queues.call(operation, &input)
+    queues.call(HERE, operation, &input)
 }
 
 fn receive(queues: &Queues) -> Option<Value> {
@@ -66,7 +68,7 @@ fn a_message_received_too_often_goes_to_the_dead_letter_queue() {
 
     let input =
         json!({"QueueUrl": "https://sqs.eu-central-1.amazonaws.com/222233334444/dead", "AttributeNames": ["All"]});
-    let dead = &queues.call("ReceiveMessage", &input).unwrap()["Messages"][0];
+    let dead = &queues.call(HERE, "ReceiveMessage", &input).unwrap()["Messages"][0];
     assert_eq!(dead["Body"], "a");
     assert_eq!(dead["Attributes"]["DeadLetterQueueSourceArn"], "arn:aws:sqs:eu-central-1:222233334444:work");
 }
@@ -128,12 +130,12 @@ fn attributes_come_when_asked_for() {
 fn what_sqs_refuses_is_an_error() {
     let queues = queues();
     let nowhere = json!({"QueueUrl": "http://127.0.0.1/111122223333/work"});
-    assert_eq!(queues.call("ReceiveMessage", &nowhere).unwrap_err().code, "QueueDoesNotExist");
+    assert_eq!(queues.call(HERE, "ReceiveMessage", &nowhere).unwrap_err().code, "QueueDoesNotExist");
     for (operation, input, message) in [
         (
-            "PurgeQueue",
+            "CreateQueue",
             json!({}),
-            "UnknownOperationException (400): the simulator does not know the operation sqs:PurgeQueue",
+            "UnknownOperationException (400): the simulator does not know the operation sqs:CreateQueue",
         ),
         ("SendMessage", json!({}), "MissingParameter (400): The request must contain the parameter MessageBody."),
         (
@@ -172,7 +174,81 @@ fn what_sqs_refuses_is_an_error() {
 fn queues_are_found_by_url_and_name() {
     let queues = queues();
     assert_eq!(queues.arn_of(URL).unwrap(), "arn:aws:sqs:eu-central-1:222233334444:work");
-    let url = queues.call("GetQueueUrl", &json!({"QueueName": "work"})).unwrap()["QueueUrl"].clone();
+    let url = queues.call(HERE, "GetQueueUrl", &json!({"QueueName": "work"})).unwrap()["QueueUrl"].clone();
     assert_eq!(url, "https://sqs.eu-central-1.amazonaws.com/222233334444/work");
-    assert_eq!(queues.call("ListQueues", &json!({"QueueNamePrefix": "wo"})).unwrap(), json!({"QueueUrls": [url]}));
+    assert_eq!(
+        queues.call(HERE, "ListQueues", &json!({"QueueNamePrefix": "wo"})).unwrap(),
+        json!({"QueueUrls": [url]})
+    );
+}
+
+#[test]
+fn a_queue_is_in_one_account_and_region() {
+    let queues = queues();
+    let url = json!("https://sqs.eu-central-1.amazonaws.com/222233334444/work");
+    let elsewhere = Origin { region: "us-east-1", ..HERE };
+    let other = Origin { account: "444455556666", ..HERE };
+    let attributes =
+        |from| queues.call(from, "GetQueueAttributes", &json!({"QueueUrl": url, "AttributeNames": ["All"]}));
+    assert!(attributes(HERE).is_ok());
+    assert_eq!(attributes(elsewhere).unwrap_err().code, "QueueDoesNotExist");
+    assert_eq!(call(&queues, "GetQueueAttributes", json!({})), Ok(json!({})), "a host that names no Region");
+    let by_name = |from, owner: Value| {
+        let mut input = json!({"QueueName": "work"});
+        if !owner.is_null() {
+            input["QueueOwnerAWSAccountId"] = owner;
+        }
+        queues.call(from, "GetQueueUrl", &input)
+    };
+    assert_eq!(by_name(HERE, Value::Null).unwrap()["QueueUrl"], url);
+    assert_eq!(by_name(elsewhere, Value::Null).unwrap_err().code, "QueueDoesNotExist");
+    assert_eq!(by_name(other, Value::Null).unwrap_err().code, "QueueDoesNotExist");
+    assert_eq!(by_name(other, json!("222233334444")).unwrap()["QueueUrl"], url);
+    assert_eq!(queues.call(elsewhere, "ListQueues", &json!({})), Ok(json!({})));
+    assert_eq!(queues.call(other, "ListQueues", &json!({})), Ok(json!({})));
+}
+
+#[test]
+fn queues_are_listed_in_pages_to_who_asks_for_pages() {
+    let queues = queues();
+    let (mut names, mut input) = (Vec::new(), json!({"MaxResults": 1}));
+    loop {
+        let page = queues.call(HERE, "ListQueues", &input).unwrap();
+        names.extend(page["QueueUrls"].as_array().unwrap().iter().cloned());
+        match page.get("NextToken") {
+            Some(token) => input["NextToken"] = token.clone(),
+            None => break,
+        }
+    }
+    let all = queues.call(HERE, "ListQueues", &json!({})).unwrap();
+    assert_eq!((json!(names), all.get("NextToken")), (all["QueueUrls"].clone(), None));
+    let error = queues.call(HERE, "ListQueues", &json!({"MaxResults": 1001})).unwrap_err();
+    assert_eq!(error.code, "InvalidParameterValue");
+}
+
+#[test]
+fn attributes_are_set_and_a_policy_is_removed_with_an_empty_one() {
+    let queues = queues();
+    let set = |name: &str, value: &str| call(&queues, "SetQueueAttributes", json!({"Attributes": {name: value}}));
+    let policy = r#"{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": "*"}}"#;
+    set("Policy", policy).unwrap();
+    assert_eq!(attribute(&queues, "Policy"), json!(policy), "as it was written");
+    set("Policy", "").unwrap();
+    assert_eq!(attribute(&queues, "Policy"), Value::Null);
+    let stale = Origin { staleness: 1, ..HERE };
+    let input = json!({"QueueUrl": URL, "AttributeNames": ["Policy"]});
+    assert_eq!(queues.call(stale, "GetQueueAttributes", &input).unwrap()["Attributes"]["Policy"], json!(policy));
+    set("VisibilityTimeout", "77").unwrap();
+    assert_eq!(attribute(&queues, "VisibilityTimeout"), json!("77"));
+    for (name, value, code) in [
+        ("Policy", "{}", "InvalidAttributeValue"),
+        ("Policy", "nonsense", "InvalidAttributeValue"),
+        ("VisibilityTimeout", "43201", "InvalidAttributeValue"),
+        ("Polcy", "", "InvalidAttributeName"),
+    ] {
+        assert_eq!(set(name, value).unwrap_err().code, code, "{name}={value}");
+    }
+    call(&queues, "SendMessage", json!({"MessageBody": "a"})).unwrap();
+    call(&queues, "PurgeQueue", json!({})).unwrap();
+    assert_eq!(receive(&queues), None);
 }

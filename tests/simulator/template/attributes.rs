@@ -23,6 +23,7 @@ pub(super) fn name_property(kind: &str) -> Result<&'static str> {
         "AWS::CloudWatch::Dashboard" => "DashboardName",
         "AWS::DynamoDB::Table" => "TableName",
         "AWS::Events::EventBus" | "AWS::Events::Rule" | "AWS::Scheduler::Schedule" => "Name",
+        "AWS::IAM::ManagedPolicy" => "ManagedPolicyName",
         "AWS::IAM::Role" => "RoleName",
         "AWS::Logs::LogGroup" => "LogGroupName",
         "AWS::S3::Bucket" => "BucketName",
@@ -39,7 +40,7 @@ impl Named<'_> {
         match (self.kind, &self.event_bus) {
             ("AWS::SQS::Queue", _) => format!("https://sqs.{region}.amazonaws.com/{account}/{}", self.name),
             ("AWS::Events::Rule", Some(bus)) => format!("{bus}|{}", self.name),
-            ("AWS::SNS::Topic", _) => self.arn(),
+            ("AWS::IAM::ManagedPolicy" | "AWS::SNS::Topic", _) => self.arn(),
             _ => self.name.clone(),
         }
     }
@@ -50,7 +51,7 @@ impl Named<'_> {
                 Ok(self.name.clone())
             }
             ("AWS::SQS::Queue", "QueueUrl") => Ok(self.reference()),
-            ("AWS::SNS::Topic", "TopicArn") | (_, "Arn") => Ok(self.arn()),
+            ("AWS::IAM::ManagedPolicy", "PolicyArn") | ("AWS::SNS::Topic", "TopicArn") | (_, "Arn") => Ok(self.arn()),
             (kind, _) => bail!("the simulator does not know the attribute `{attribute}` of a `{kind}`"),
         }
     }
@@ -66,6 +67,7 @@ impl Named<'_> {
             ("AWS::Events::EventBus", _) => arn("events", &format!("event-bus/{name}")),
             ("AWS::Events::Rule", Some(bus)) => arn("events", &format!("rule/{bus}/{name}")),
             ("AWS::Events::Rule", None) => arn("events", &format!("rule/{name}")),
+            ("AWS::IAM::ManagedPolicy", _) => format!("arn:aws:iam::{account}:policy/{name}"),
             ("AWS::IAM::Role", _) => format!("arn:aws:iam::{account}:role/{name}"),
             ("AWS::Logs::LogGroup", _) => arn("logs", &format!("log-group:{name}:*")),
             ("AWS::Scheduler::Schedule", _) => arn("scheduler", &format!("schedule/default/{name}")),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use hyper::body::Bytes;
 use time::OffsetDateTime;
 
-use crate::policy::ResourcePolicy;
+use crate::history::History;
+use crate::organization::{AccountBucket, Organization};
+use crate::policy::WrittenPolicy;
 
 /// A bucket as a template describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +43,9 @@ pub(crate) struct Buckets(BTreeMap<String, Bucket>);
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) settings: BucketSettings,
-    pub(super) policy: Option<ResourcePolicy>,
-    pub(super) policy_text: Option<String>,
+    pub(super) policy: History<Option<WrittenPolicy>>,
+    /// Whether the organization's file or sample has it: it goes with its organization.
+    is_of_organization: bool,
     /// By key, oldest first.
     versions: BTreeMap<String, Vec<Version>>,
 }
@@ -78,22 +81,34 @@ impl Buckets {
     pub(crate) fn create(&mut self, settings: BucketSettings) -> String {
         let arn = settings.arn();
         let versions = self.0.remove(&settings.name).map(|bucket| bucket.versions).unwrap_or_default();
-        let bucket = Bucket { policy: None, policy_text: None, versions, settings };
+        let bucket = Bucket { policy: History::default(), is_of_organization: false, versions, settings };
         self.0.insert(bucket.settings.name.clone(), bucket);
         arn
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Empties all buckets, and puts those of an organization in place of those of the one before.
+    pub(crate) fn start_over(&mut self, organization: &Organization) {
+        self.0.retain(|_, bucket| !bucket.is_of_organization);
         for bucket in self.0.values_mut() {
             bucket.versions.clear();
         }
+        for (account, AccountBucket { name, region, policy }) in organization.buckets() {
+            let (account, region, name) = (account.to_string(), region.clone(), name.clone());
+            let bucket = Bucket {
+                settings: BucketSettings { account, region, name: name.clone(), versioning: Versioning::Never },
+                policy: History::new(policy.clone()),
+                is_of_organization: true,
+                versions: BTreeMap::new(),
+            };
+            self.0.insert(name, bucket);
+        }
     }
 
-    pub(super) fn set_policy(&mut self, name: &str, text: String, policy: ResourcePolicy) -> bool {
+    pub(super) fn set_policy(&mut self, name: &str, policy: Option<WrittenPolicy>) -> bool {
         let Some(bucket) = self.0.get_mut(name) else {
             return false;
         };
-        (bucket.policy, bucket.policy_text) = (Some(policy), Some(text));
+        bucket.policy.set(policy);
         true
     }
 

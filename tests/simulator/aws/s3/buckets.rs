@@ -11,13 +11,64 @@ use crate::aws::authorization::Permission;
 use crate::aws::call::Call;
 use crate::aws::service::nothing;
 
+/// Of a page.
+const MOST_BUCKETS: usize = 10_000;
+
+/// What continuation tokens begin with.
+const TOKEN: &str = "simulated-after-";
+
+/// The buckets of all Regions, whichever is asked. `BucketRegion` is in the answer only "if the request contains at least
+/// one valid parameter". Of a Region that is not that of the endpoint it is documented that it is not supported, and not
+/// how.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
 pub(super) fn list_buckets(world: &mut World, call: &Call) -> Answer {
+    const PARAMETERS: [&str; 4] = ["BucketRegion", "ContinuationToken", "MaxBuckets", "Prefix"];
     world.authorize(call, &Permission::to("s3:ListAllMyBuckets", "*"))?;
-    let own = world.buckets.iter().filter(|bucket| bucket.settings.account == call.caller.account.as_str());
+    let region = text(call, "BucketRegion");
+    if region.is_some_and(|region| region != call.region) {
+        return Err(call.service.invalid_input("The bucket-region is not that of the endpoint."));
+    }
+    let most = text(call, "MaxBuckets").map_or(Ok(MOST_BUCKETS), str::parse);
+    let most = most.ok().filter(|most| (1..=MOST_BUCKETS).contains(most)).ok_or_else(|| {
+        call.service.invalid_input(format!("Argument max-buckets must be an integer between 1 and {MOST_BUCKETS}."))
+    })?;
+    let prefix = text(call, "Prefix").unwrap_or_default();
+    let after = match text(call, "ContinuationToken") {
+        Some(token) => Some(
+            after(token).ok_or_else(|| call.service.invalid_input("The continuation token provided is incorrect"))?,
+        ),
+        None => None,
+    };
+    let is_meant = |bucket: &&BucketSettings| {
+        bucket.account == call.caller.account.as_str()
+            && bucket.name.starts_with(prefix)
+            && region.is_none_or(|region| region == bucket.region)
+            && after.as_ref().is_none_or(|after| bucket.name > *after)
+    };
+    let mut own = world.buckets.iter().map(|bucket| &bucket.settings).filter(is_meant);
+    let page: Vec<&BucketSettings> = own.by_ref().take(most).collect();
+    let token = own.next().and(page.last()).map(|last| format!("{TOKEN}{}", last.name));
     // When a bucket was created nobody asks here.
     let created = call.at.format(&Rfc3339).unwrap_or_default();
-    let buckets: Vec<_> = own.map(|bucket| json!({ "Name": bucket.settings.name, "CreationDate": created })).collect();
-    Ok(json!({ "Owner": { "ID": call.caller.account.as_str() }, "Buckets": { "Bucket": buckets } }))
+    let shows_region = PARAMETERS.iter().any(|parameter| text(call, parameter).is_some());
+    let buckets: Vec<_> = page
+        .iter()
+        .map(|bucket| {
+            let region = shows_region.then_some(&bucket.region);
+            json!({ "Name": bucket.name, "CreationDate": created, "BucketRegion": region })
+        })
+        .collect();
+    Ok(json!({
+        "Owner": { "ID": call.caller.account.as_str() },
+        "Buckets": { "Bucket": buckets },
+        "ContinuationToken": token,
+        "Prefix": text(call, "Prefix"),
+    }))
+}
+
+/// The name of the bucket that a page ended with.
+fn after(token: &str) -> Option<String> {
+    token.strip_prefix(TOKEN).map(str::to_owned)
 }
 
 pub(super) fn create_bucket(world: &mut World, call: &Call) -> Answer {
@@ -51,21 +102,13 @@ pub(super) fn head_bucket(world: &mut World, call: &Call) -> Answer {
     Ok(json!({ "BucketRegion": bucket.settings.region }))
 }
 
-pub(super) fn get_bucket_policy(world: &mut World, call: &Call) -> Answer {
-    let bucket = world.bucket(call)?;
-    let permission = super::permission(bucket, "s3:GetBucketPolicy", None);
-    // No bucket policy keeps the root user of the bucket's account from it ("PutBucketPolicy" in the API reference).
-    let is_own_root = call.caller.arn == format!("arn:aws:iam::{}:root", bucket.settings.account);
-    if is_own_root {
-        world.authorize(call, &Permission::to("s3:GetBucketPolicy", bucket.settings.arn()))?;
-    } else {
-        world.authorize(call, &permission)?;
-    }
-    match &bucket.policy_text {
-        Some(policy) => Ok(json!({ "Policy": policy })),
-        None => Err(ApiError::new("NoSuchBucketPolicy", 404, "The bucket policy does not exist")
-            .with_member("BucketName", bucket.settings.name.as_str())),
-    }
+/// It is answered in any Region, for finding the right one is what it is for.
+pub(super) fn get_bucket_location(world: &mut World, call: &Call) -> Answer {
+    let bucket = world.bucket_anywhere(text(call, "Bucket").unwrap_or_default())?;
+    world.authorize_in(call, bucket, "s3:GetBucketLocation", None)?;
+    let region = bucket.settings.region.as_str();
+    // The constraint of us-east-1 is null.
+    Ok(json!({ "LocationConstraint": if region == "us-east-1" { "" } else { region } }))
 }
 
 pub(super) fn put_bucket_versioning(world: &mut World, call: &Call) -> Answer {

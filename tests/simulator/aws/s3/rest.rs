@@ -56,11 +56,13 @@ const TRANSPORT: [&str; 8] = [
 const UNKNOWN: [&str; 4] = ["if-match", "if-modified-since", "if-unmodified-since", "range"];
 
 /// Members that are in the query.
-const PARAMETERS: [(&str, &str); 8] = [
+const PARAMETERS: [(&str, &str); 10] = [
+    ("BucketRegion", "bucket-region"),
     ("ContinuationToken", "continuation-token"),
     ("Delimiter", "delimiter"),
     ("EncodingType", "encoding-type"),
     ("FetchOwner", "fetch-owner"),
+    ("MaxBuckets", "max-buckets"),
     ("MaxKeys", "max-keys"),
     ("Prefix", "prefix"),
     ("StartAfter", "start-after"),
@@ -126,7 +128,11 @@ pub(crate) fn read(request: &Request) -> Result<(String, Value), ApiError> {
         ("GET", false, _, []) => "ListBuckets",
         ("PUT", true, false, []) => "CreateBucket",
         ("HEAD", true, false, []) => "HeadBucket",
+        ("GET", true, false, ["location"]) => "GetBucketLocation",
         ("GET", true, false, ["policy"]) => "GetBucketPolicy",
+        ("GET", true, false, ["policyStatus"]) => "GetBucketPolicyStatus",
+        ("PUT", true, false, ["policy"]) => "PutBucketPolicy",
+        ("DELETE", true, false, ["policy"]) => "DeleteBucketPolicy",
         ("PUT", true, false, ["versioning"]) => "PutBucketVersioning",
         ("GET", true, false, ["list-type"]) => "ListObjectsV2",
         ("GET", true, true, []) => "GetObject",
@@ -144,6 +150,9 @@ pub(crate) fn read(request: &Request) -> Result<(String, Value), ApiError> {
         "PutObject" => {
             input.insert("Body".to_owned(), json!(base64::encode(&body)));
         }
+        "PutBucketPolicy" => {
+            input.insert("Policy".to_owned(), json!(String::from_utf8_lossy(&body)));
+        }
         "PutBucketVersioning" => {
             let xml = String::from_utf8_lossy(&body);
             let status =
@@ -158,7 +167,7 @@ pub(crate) fn read(request: &Request) -> Result<(String, Value), ApiError> {
 /// The response to a call. What is garbled lacks its end, and its checksum no longer fits.
 pub(crate) fn respond(operation: &str, answer: &Answer, request_id: &str, is_garbled: bool) -> Response<Full<Bytes>> {
     let (status, mut body) = match answer {
-        Ok(output) => (if operation == "DeleteObject" { 204 } else { 200 }, output_body(operation, output)),
+        Ok(output) => (success(operation), output_body(operation, output)),
         Err(error) => (error.status, error_body(error, request_id).into_bytes()),
     };
     if is_garbled {
@@ -177,6 +186,9 @@ pub(crate) fn respond(operation: &str, answer: &Answer, request_id: &str, is_gar
     // SDKs log it besides the request id.
     insert("x-amz-id-2", "SimulatedHostIdEXAMPLE");
     insert(CONTENT_TYPE.as_str(), "application/xml");
+    if let Some(region) = answer.as_ref().err().and_then(right_region) {
+        insert("x-amz-bucket-region", region);
+    }
     if let Ok(output) = answer {
         for (member, header) in HEADERS {
             if let Some(value) = output.get(member).and_then(Value::as_str) {
@@ -193,16 +205,39 @@ pub(crate) fn respond(operation: &str, answer: &Answer, request_id: &str, is_gar
     response
 }
 
+/// The Region that an error points to.
+fn right_region(error: &ApiError) -> Option<&str> {
+    let text = |member: &str| error.members.get(member).and_then(Value::as_str);
+    text("Region").or_else(|| text("Endpoint")?.strip_prefix("s3.")?.strip_suffix(".amazonaws.com"))
+}
+
+/// As the examples of the API reference have it.
+fn success(operation: &str) -> u16 {
+    match operation {
+        "DeleteBucketPolicy" | "DeleteObject" | "PutBucketPolicy" => 204,
+        _ => 200,
+    }
+}
+
 fn output_body(operation: &str, output: &Value) -> Vec<u8> {
     let text = |member: &str| output.get(member).and_then(Value::as_str);
     match operation {
         "GetObject" | "HeadObject" => text("Body").and_then(base64::decode).unwrap_or_default(),
         "GetBucketPolicy" => text("Policy").unwrap_or_default().as_bytes().to_vec(),
+        "GetBucketLocation" => text("LocationConstraint").map(location).unwrap_or_default(),
         "ListBuckets" => document("ListAllMyBucketsResult", output),
         "ListObjectsV2" => document("ListBucketResult", output),
         "CopyObject" => document("CopyObjectResult", output.get("CopyObjectResult").unwrap_or(&Value::Null)),
         _ => Vec::new(),
     }
+}
+
+/// The one answer whose root has a text and no members.
+fn location(region: &str) -> Vec<u8> {
+    let root = "LocationConstraint";
+    let namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"{namespace}\">{}</{root}>", escape(region))
+        .into()
 }
 
 fn document(root: &str, content: &Value) -> Vec<u8> {

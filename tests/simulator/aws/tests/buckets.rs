@@ -14,35 +14,35 @@ fn aws_with_bucket(versioning: Versioning) -> Aws {
 }
 
 /// A call and its answer as S3 has them.
-struct Http {
-    status: u16,
-    headers: hyper::HeaderMap,
-    body: Bytes,
+pub(super) struct Http {
+    pub(super) status: u16,
+    pub(super) headers: hyper::HeaderMap,
+    pub(super) body: Bytes,
 }
 
 impl Http {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
     /// The status, and the code of an error.
-    fn outcome(&self) -> (u16, &str) {
+    pub(super) fn outcome(&self) -> (u16, &str) {
         let code = self.text().split_once("<Code>").and_then(|(_, rest)| rest.split_once('<'));
         (self.status, code.map_or("", |(code, _)| code))
     }
 }
 
-fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> hyper::Request<Bytes> {
+pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> hyper::Request<Bytes> {
     let builder = hyper::Request::builder().method(method).uri(path).header("host", "localhost");
     let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
     builder.body(Bytes::copy_from_slice(body)).unwrap()
 }
 
-async fn answer(aws: &Aws, request: hyper::Request<Bytes>) -> Http {
+pub(super) async fn answer(aws: &Aws, request: hyper::Request<Bytes>) -> Http {
     let (head, body) = request.into_parts();
     let Reaction::Answer(response) = aws.react(&Request { head, body }) else {
         panic!("no answer");
@@ -53,7 +53,7 @@ async fn answer(aws: &Aws, request: hyper::Request<Bytes>) -> Http {
     Http { status: head.status.as_u16(), headers: head.headers, body }
 }
 
-async fn send_as(aws: &Aws, caller: &Credentials, mut request: hyper::Request<Bytes>) -> Http {
+pub(super) async fn send_as(aws: &Aws, caller: &Credentials, mut request: hyper::Request<Bytes>) -> Http {
     caller.sign(&mut request, "us-east-1", "s3", aws.clock().now()).unwrap();
     answer(aws, request).await
 }
@@ -295,12 +295,21 @@ async fn faults_at_buckets_are_those_that_s3_has() {
 
 #[tokio::test]
 async fn a_bucket_is_in_one_region() {
-    let aws = aws_with_bucket(Versioning::Never);
-    let mut request = request("GET", &format!("/{BUCKET}/a"), &[], b"");
-    auditor(&aws).sign(&mut request, "eu-west-1", "s3", aws.clock().now()).unwrap();
-    let refused = answer(&aws, request).await;
+    let aws = aws();
+    let ask = async |region: &str, bucket: &str| {
+        let mut request = request("GET", &format!("/{bucket}/a"), &[], b"");
+        aws.administrator(&account(SHOP)).sign(&mut request, region, "s3", aws.clock().now()).unwrap();
+        answer(&aws, request).await
+    };
+    let redirected = ask("eu-central-1", "shop-website").await;
+    assert_eq!(redirected.outcome(), (301, "PermanentRedirect"));
+    assert_eq!(redirected.header("x-amz-bucket-region"), "us-east-1");
+    assert!(redirected.text().contains("<Endpoint>s3.us-east-1.amazonaws.com</Endpoint>"), "{}", redirected.text());
+    let refused = ask("us-east-1", "shop-logs").await;
     assert_eq!(refused.outcome(), (400, "AuthorizationHeaderMalformed"));
-    assert!(refused.text().contains("<Region>us-east-1</Region>"), "{}", refused.text());
+    assert_eq!(refused.header("x-amz-bucket-region"), "eu-central-1");
+    assert!(refused.text().contains("<Region>eu-central-1</Region>"), "{}", refused.text());
+    assert_eq!(ask("eu-central-1", "shop-logs").await.outcome(), (404, "NoSuchKey"));
 }
 
 #[tokio::test]

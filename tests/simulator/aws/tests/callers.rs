@@ -40,7 +40,7 @@ async fn no_operation_acts_for_a_caller_without_permission() {
         }
     }
     let reply = call(&aws, &nobody, "sqs:SendMessage", json!({"QueueUrl": "http://localhost/q"})).await;
-    assert_eq!(reply.code, "AccessDeniedException");
+    assert_eq!(reply.code, "AccessDenied");
     assert_eq!(aws.organization(), before);
 }
 

@@ -54,6 +54,13 @@ fn the_readme_lists_the_permissions() {
                 let tasks: Vec<_> = texts(tasks).iter().map(|task| named(task)).collect();
                 on = format!("{on}, only for the tasks {}", tasks.join(" and "));
             }
+            if let Value::String(service) = &statement["Condition"]["StringEquals"]["iam:PassedToService"] {
+                on = format!("{on}, only to `{service}`");
+            }
+            if let keys @ Value::Array(_) = &statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
+            {
+                on = format!("{on}, only with the partition key `{}`", texts(keys).join("` or `"));
+            }
             if statement["Effect"] == "Deny" {
                 on = format!("**never** {on}");
             }
@@ -76,6 +83,8 @@ fn named(resource: &str) -> String {
         ("arn:aws:dynamodb:eu-central-1:222233334444:table/unroot-", "the table "),
         ("arn:aws:events:eu-central-1:222233334444:event-bus/", "the event bus "),
         ("arn:aws:s3:::unroot-evidencebucket-simulated/", "in the evidence bucket "),
+        ("arn:aws:scheduler:eu-central-1:222233334444:schedule/default/unroot-", "the schedule "),
+        ("arn:aws:iam::222233334444:role/unroot-", "the role "),
         ("arn:aws:iam::aws:policy/root-task/", ""),
     ] {
         if let Some(name) = resource.strip_prefix(prefix) {

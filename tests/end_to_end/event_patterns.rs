@@ -258,7 +258,9 @@ fn requests_for_root_sessions_by_others_arrive() {
 /// INVARIANT (never reacts to itself): what Unroot does shows as root and as `AssumeRoot`, and comes back by no rule.
 #[test]
 fn what_unroot_does_itself_is_taken_by_no_rule() {
-    for role in ["AccountJoinedRole", "RootActivityRole", "ScheduledAuditRole"] {
+    let roles =
+        ["AccountJoinedRole", "PasswordRecoveryRole", "RootActivityRole", "ScheduledAuditRole", "UnlockPolicyRole"];
+    for role in roles {
         let role = format!("arn:aws:iam::{AUDIT}:role/unroot-{role}-SIMULATED");
         let changes = json!({"detail": {"userIdentity": {"sessionContext": {"sessionIssuer": {"arn": role}}}}});
         let call = changed("cloudtrail-assume-root-call", &changes);

@@ -6,7 +6,9 @@ use serde_json::Value;
 use simulator::aws::NewAccount;
 use simulator::template::Resolved;
 
-use crate::stage::Stage;
+use crate::password_recovery::{close, open};
+use crate::stage::{AUDIT, PASSWORD_RECOVERY, SHOP, Stage, UNLOCK_POLICY};
+use crate::unlock_policy::{LOCKED_BUCKET, LOCKED_QUEUE, bucket, queue};
 use crate::{root_activity, template};
 
 /// A metric by its namespace, its name and its dimensions.
@@ -62,6 +64,10 @@ async fn alarms_and_dashboard_look_at_what_the_functions_emit() {
     stage.aws.create_account(NewAccount::default());
     stage.deployment.settle().await.unwrap();
     root_activity::one_of_each(&stage).await;
+    stage.ask(PASSWORD_RECOVERY, &open(AUDIT, 60)).await.unwrap();
+    stage.ask(PASSWORD_RECOVERY, &close(AUDIT)).await.unwrap();
+    stage.ask(UNLOCK_POLICY, &bucket(SHOP, LOCKED_BUCKET)).await.unwrap();
+    stage.ask(UNLOCK_POLICY, &queue(SHOP, LOCKED_QUEUE)).await.unwrap();
     let emitted = stage.deployment.metrics().unwrap();
     let emitted: BTreeSet<MetricId> =
         emitted.into_iter().map(|metric| (metric.namespace, metric.name, metric.dimensions)).collect();

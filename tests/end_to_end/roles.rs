@@ -3,17 +3,27 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use simulator::aws::{NewAccount, Password};
 use simulator::organization::Organization;
 use simulator::policy::{Context, Decision, PolicyDocument, Request};
+use time::OffsetDateTime;
 
-use crate::stage::{FUNCTIONS, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization};
+use crate::password_recovery::{close, open};
+use crate::root_activity::remember_window;
+use crate::stage::{
+    AUDIT, PASSWORD_RECOVERY, SCHEDULED_AUDIT, SHOP, Stage, UNLOCK_POLICY, WITH_QUEUE, enforcing, id, organization,
+};
 use crate::template::{statements, texts};
+use crate::unlock_policy::{LOCKED_BUCKET, LOCKED_QUEUE, bucket, queue};
 
 /// What Lambda calls with the function's role: the event source mapping and the logs are not the function's own calls.
 const CALLED_BY_LAMBDA: [&str; 5] =
     ["logs:CreateLogStream", "logs:PutLogEvents", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"];
+
+/// The roles of the functions; those of the schedules are used by EventBridge Scheduler.
+const FUNCTION_ROLES: [&str; 5] =
+    ["AccountJoinedRole", "PasswordRecoveryRole", "RootActivityRole", "ScheduledAuditRole", "UnlockPolicyRole"];
 
 /// What a role may do, and then the resource may be a pattern, or what it was used for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +46,7 @@ impl Permission {
 fn granted() -> BTreeSet<Permission> {
     let mut granted = BTreeSet::new();
     for (role, statement) in statements(&crate::template::enforcing()) {
-        if statement["Effect"] == "Allow" && role != "ScheduledAuditScheduleRole" {
+        if statement["Effect"] == "Allow" && !role.ends_with("ScheduleRole") {
             let actions = texts(&statement["Action"]).into_iter();
             for action in actions.filter(|action| !CALLED_BY_LAMBDA.contains(&action.as_str())) {
                 let resources = texts(&statement["Resource"]).into_iter();
@@ -55,9 +65,7 @@ fn granted() -> BTreeSet<Permission> {
 fn used(stage: &Stage) -> BTreeSet<Permission> {
     let mut used = BTreeSet::new();
     for call in stage.aws.calls() {
-        let role = ["AccountJoinedRole", "RootActivityRole", "ScheduledAuditRole"]
-            .into_iter()
-            .find(|role| call.caller.contains(role));
+        let role = FUNCTION_ROLES.into_iter().find(|role| call.caller.contains(role));
         // A call that a fault hit was not authorized on anything.
         used.extend(role.into_iter().flat_map(|role| {
             let permissions = call.permissions.iter().cloned();
@@ -67,12 +75,17 @@ fn used(stage: &Stage) -> BTreeSet<Permission> {
     used
 }
 
+/// A request of each kind about a recovery window.
+fn one_of_each() -> [Value; 4] {
+    [open(SHOP, 60), open(SHOP, 120), json!({"action": "list"}), close(SHOP)]
+}
+
 #[tokio::test]
 async fn each_role_grants_exactly_what_its_function_calls() {
     let stage = Stage::enforcing().await;
     stage.request(json!({"organizationalUnits": ["ou-a1b2-workload"]})).await.unwrap();
     stage.request(json!({"accounts": [SHOP]})).await.unwrap();
-    for function in FUNCTIONS {
+    for function in WITH_QUEUE {
         stage.deployment.send(function, "not what it should be").unwrap();
     }
     let slow = NewAccount { ready_after: Duration::from_mins(2), ..NewAccount::default() };
@@ -86,6 +99,16 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     });
     stage.aws.root_user(&id(SHOP)).sign_in(Password::Right);
     stage.deployment.settle().await.unwrap();
+    for request in one_of_each() {
+        stage.ask(PASSWORD_RECOVERY, &request).await.unwrap();
+    }
+    for request in [bucket(SHOP, LOCKED_BUCKET), queue(SHOP, LOCKED_QUEUE)] {
+        stage.ask(UNLOCK_POLICY, &request).await.unwrap();
+    }
+    let now = OffsetDateTime::now_utc();
+    remember_window(&stage, AUDIT, now - time::Duration::hours(2), now - time::Duration::hours(1));
+    stage.scheduled_audit().await;
+    assert!(stage.windows().is_empty());
     stage.aws.with_organization(|organization| organization.trusted_services.clear());
     stage.scheduled_audit().await;
     let mut used_so_far = used(&stage);
@@ -104,6 +127,12 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     stage.aws.root_user(&id(SHOP)).sign_in(Password::Wrong);
     stage.deployment.send(SCHEDULED_AUDIT, &json!({"accounts": [SHOP]}).to_string()).unwrap();
     stage.deployment.settle().await.unwrap();
+    // So does the end of a window.
+    stage.ask(PASSWORD_RECOVERY, &open(AUDIT, 1_440)).await.unwrap();
+    stage.aws.inject("dynamodb:Query=error500,times=3".parse().unwrap());
+    stage.deployment.send(PASSWORD_RECOVERY, &stage.aws.schedules()[0].input).unwrap();
+    stage.deployment.settle().await.unwrap();
+    assert!(stage.windows().is_empty());
     used_so_far.extend(used(&stage));
 
     let granted = granted();

@@ -20,7 +20,7 @@ use crate::stage::{
 const ACTIVITY: &str = "Root Activity Detected";
 const DELETED: &str = "Root Credentials Deleted";
 
-fn sample(name: &str) -> Value {
+pub(crate) fn sample(name: &str) -> Value {
     let path = format!("{}/fixtures/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -41,7 +41,7 @@ fn changed(name: &str, changes: &[(&str, Value)]) -> Value {
 }
 
 /// Puts the events where AWS puts them, and lets everything that follows happen.
-async fn put(stage: &Stage, events: &[Value]) {
+pub(crate) async fn put(stage: &Stage, events: &[Value]) {
     for event in events {
         stage.deployment.put_event(Bus::Default, event);
     }
@@ -56,7 +56,7 @@ fn triage(stage: &Stage) -> Vec<(String, String)> {
 }
 
 /// What was told about root activity: account, kind, severity, and whether people had a message.
-fn told(stage: &Stage) -> Vec<(String, String, String, bool)> {
+pub(crate) fn told(stage: &Stage) -> Vec<(String, String, String, bool)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let events = stage.events().into_iter().filter(|event| event["detail-type"] == ACTIVITY);
     let events = events.map(|event| {
@@ -67,11 +67,11 @@ fn told(stage: &Stage) -> Vec<(String, String, String, bool)> {
     events.collect()
 }
 
-fn as_told(account: &str, kind: &str, severity: &str, notify: bool) -> (String, String, String, bool) {
+pub(crate) fn as_told(account: &str, kind: &str, severity: &str, notify: bool) -> (String, String, String, bool) {
     (account.to_owned(), kind.to_owned(), severity.to_owned(), notify)
 }
 
-fn mails(stage: &Stage) -> Vec<String> {
+pub(crate) fn mails(stage: &Stage) -> Vec<String> {
     stage.deployment.published("AlertTopic").unwrap().into_iter().map(|message| message.text).collect()
 }
 
@@ -87,7 +87,7 @@ fn text(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap()
 }
 
-fn remember_window(stage: &Stage, account: &str, opened: OffsetDateTime, ends: OffsetDateTime) {
+pub(crate) fn remember_window(stage: &Stage, account: &str, opened: OffsetDateTime, ends: OffsetDateTime) {
     stage.remember(&json!({
         "pk": "recovery-window", "sk": account, "accountId": account, "opened": text(opened), "ends": text(ends),
         "reason": "lost the password",

@@ -7,20 +7,28 @@ use shared::domain::record::{AccountRecord, AuditReport, Verdict};
 use simulator::aws::{Aws, CallRecord, Outcome, RatePolicy};
 use simulator::clock::Clock;
 use simulator::deployment::{Deployment, Options};
-use simulator::organization::{AccountId, AccountState, EXEMPT_TAG, Organization, RootCredentials};
+use simulator::organization::{
+    AccountId, AccountState, EXEMPT_TAG, FULL_AWS_ACCESS, LoginProfile, Organization, RootCredentials,
+};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::schemas::check_event;
+use crate::schemas::{check_answer, check_event};
 
 pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
 pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
 pub(crate) const ROOT_ACTIVITY: &str = "root-activity";
-pub(crate) const FUNCTIONS: [&str; 3] = [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY];
+pub(crate) const PASSWORD_RECOVERY: &str = "password-recovery";
+pub(crate) const UNLOCK_POLICY: &str = "unlock-policy";
+pub(crate) const FUNCTIONS: [&str; 5] =
+    [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY, PASSWORD_RECOVERY, UNLOCK_POLICY];
+/// Those that a queue invokes; `unlock-policy` is only invoked by people.
+pub(crate) const WITH_QUEUE: [&str; 4] = [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY, PASSWORD_RECOVERY];
 
 /// The names that CloudFormation would make up.
 const STATE_TABLE: &str = "unroot-StateTable-SIMULATED";
-const EVIDENCE_BUCKET: &str = "unroot-evidencebucket-simulated";
+pub(crate) const EVIDENCE_BUCKET: &str = "unroot-evidencebucket-simulated";
 
 /// The accounts of `tests/fixtures/organization.json`.
 pub(crate) const MANAGEMENT: &str = "111122223333";
@@ -56,6 +64,16 @@ pub(crate) fn organization_with(change: impl FnOnce(&mut Organization)) -> Organ
     let mut organization = organization();
     change(&mut organization);
     organization
+}
+
+/// The fixture in which no service control policy stops the root user of the shop, who has these credentials.
+pub(crate) fn unguarded_shop(root: RootCredentials) -> Organization {
+    organization_with(|organization| {
+        for unit in organization.units.values_mut() {
+            unit.service_control_policies = vec![FULL_AWS_ACCESS.to_owned()];
+        }
+        organization.accounts.get_mut(&id(SHOP)).unwrap().root = root;
+    })
 }
 
 /// How the tests deploy: `Enforce` mode, retries without waiting.
@@ -106,6 +124,25 @@ impl Stage {
     pub(crate) async fn request(&self, request: Value) -> Result<AuditReport, String> {
         let answer = self.deployment.invoke(SCHEDULED_AUDIT, &request).await.unwrap();
         answer.map(|report| serde_json::from_value(report).unwrap()).map_err(|error| error.to_string())
+    }
+
+    /// Asks for a window or an unlocking as an operator does. The answer is as its schema says.
+    pub(crate) async fn ask(&self, function: &str, request: &Value) -> Result<Value, String> {
+        let answer = self.deployment.invoke(function, request).await.unwrap();
+        answer.inspect(|answer| check_answer(function, answer)).map_err(|error| error.to_string())
+    }
+
+    /// The windows that are kept, open or overdue.
+    pub(crate) fn windows(&self) -> Vec<Value> {
+        self.state().into_iter().filter(|item| item["pk"] == "recovery-window").collect()
+    }
+
+    /// What was done as root at somebody's wish, as it was told: `RecoveryOpened 444455556666`.
+    pub(crate) fn tasks_told(&self) -> Vec<String> {
+        let events = self.events().into_iter().map(|event| event["detail"].clone());
+        let tasks = events.filter(|detail| detail["task"].is_object());
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        tasks.map(|task| format!("{} {}", text(&task["task"]["action"]), text(&task["account"]["id"]))).collect()
     }
 
     /// The lines of a type that the function logged.
@@ -176,9 +213,11 @@ impl Stage {
         let mut output = Vec::new();
         for function in FUNCTIONS {
             let logs = self.deployment.logs(function).unwrap();
+            output.extend(logs.iter().map(Value::to_string));
+        }
+        for function in WITH_QUEUE {
             let outcomes = self.deployment.outcomes(function).unwrap();
             let dead_letters = self.deployment.dead_letters(function).unwrap();
-            output.extend(logs.iter().map(Value::to_string));
             output.extend(outcomes.iter().map(|outcome| format!("{outcome:?}")));
             output.extend(dead_letters.iter().map(|message| format!("{message:?}")));
         }
@@ -217,9 +256,13 @@ pub(crate) fn changed(call: &CallRecord) -> bool {
     call.mutating && matches!(call.outcome, Outcome::Success | Outcome::NoAnswer { done: true })
 }
 
+/// What changes the policies of members' buckets and queues.
+const OF_POLICIES: [&str; 3] = ["DeleteBucketPolicy", "PutBucketPolicy", "SetQueueAttributes"];
+
 fn check_hands_off(before: &Organization, calls: &[CallRecord]) {
     let exempt: BTreeSet<_> = before.tagged(EXEMPT_TAG).into_iter().collect();
-    for call in calls.iter().filter(|call| changed(call) && call.service == "iam") {
+    let is_of_member = |call: &&CallRecord| call.service == "iam" || OF_POLICIES.contains(&call.operation.as_str());
+    for call in calls.iter().filter(|call| changed(call)).filter(is_of_member) {
         let account = id(&call.account);
         assert_ne!(account, before.management_account, "{call:?}");
         assert!(!exempt.contains(&account), "{call:?}");
@@ -235,6 +278,10 @@ fn check_mfa_last(before: &Organization, calls: &[CallRecord]) {
         before.accounts.iter().map(|(id, account)| (id.clone(), account.root.clone())).collect();
     for call in calls.iter().filter(|call| changed(call) && call.service == "iam") {
         let Some(root) = left.get_mut(&id(&call.account)) else { continue };
+        if call.operation == "CreateLoginProfile" {
+            root.login_profile = Some(LoginProfile { create_date: OffsetDateTime::now_utc() });
+            continue;
+        }
         let unprotected = root.without_mfa();
         assert!(
             call.operation != "DeactivateMFADevice" || unprotected.is_empty(),

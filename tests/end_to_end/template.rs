@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 use shared::config::{SETTINGS, Settings};
 use simulator::template::{Resolved, Resource, Stack, Template};
 
-const AUDIT_TASK: &str = "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials";
-const DELETE_TASK: &str = "arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCredentials";
+const AUDIT_TASK: &str = "IAMAuditRootUserCredentials";
+const CREATE_TASK: &str = "IAMCreateRootUserPassword";
+const DELETE_TASK: &str = "IAMDeleteRootUserCredentials";
+const BUCKET_TASK: &str = "S3UnlockBucketPolicy";
+const QUEUE_TASK: &str = "SQSUnlockQueuePolicy";
 
 /// The settings of the AWS SDK that the template also sets.
 const SDK_SETTINGS: [&str; 2] = ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"];
@@ -69,8 +72,12 @@ fn all_templates() -> [(&'static str, Resolved); 4] {
 }
 
 fn rule<'a>(resolved: &'a Resolved, logical_id: &str) -> &'a Resource {
-    let found = resolved.of_kind("AWS::Events::Rule").find(|rule| rule.logical_id == logical_id);
-    found.unwrap_or_else(|| panic!("there is no rule {logical_id}"))
+    named(resolved, "AWS::Events::Rule", logical_id)
+}
+
+fn named<'a>(resolved: &'a Resolved, kind: &str, logical_id: &str) -> &'a Resource {
+    let found = resolved.resources.iter().find(|resource| resource.kind == kind && resource.logical_id == logical_id);
+    found.unwrap_or_else(|| panic!("there is no {kind} {logical_id}"))
 }
 
 fn functions(resolved: &Resolved) -> impl Iterator<Item = &Resource> {
@@ -140,21 +147,53 @@ fn no_role_allows_an_action_by_wildcard() {
     }
 }
 
-/// The delete task is allowed in `Enforce` mode alone, and no task without a condition.
+/// The roles that may open root sessions, with the tasks for which they may.
+fn root_tasks(resolved: &Resolved) -> BTreeMap<String, Vec<String>> {
+    let mut tasks = BTreeMap::new();
+    for (role, statement) in statements(resolved) {
+        if statement["Effect"] == "Allow" && texts(&statement["Action"]).contains(&"sts:AssumeRoot".to_owned()) {
+            assert_eq!(texts(&statement["Action"]), ["sts:AssumeRoot"], "{role}: a statement of its own");
+            let arns = texts(&statement["Condition"]["StringEquals"]["sts:TaskPolicyArn"]);
+            let names =
+                arns.iter().map(|arn| arn.strip_prefix("arn:aws:iam::aws:policy/root-task/").unwrap().to_owned());
+            let others = tasks.insert(role.clone(), names.collect());
+            assert_eq!(others, None, "{role}: one statement");
+        }
+    }
+    tasks
+}
+
+/// What can delete or create credentials is allowed in `Enforce` mode alone, and no task without a condition.
 #[test]
 fn assume_root_is_allowed_only_for_the_tasks_of_the_mode() {
-    for (mode, expected) in [("Audit", vec![AUDIT_TASK]), ("Enforce", vec![AUDIT_TASK, DELETE_TASK])] {
-        let mut roles = 0;
-        for (role, statement) in statements(&deployed(&[("Mode", mode)])) {
-            if statement["Effect"] == "Allow" && texts(&statement["Action"]).contains(&"sts:AssumeRoot".to_owned()) {
-                let tasks = &statement["Condition"]["StringEquals"]["sts:TaskPolicyArn"];
-                assert_eq!(texts(tasks), expected, "{role} in {mode} mode");
-                assert_eq!(texts(&statement["Action"]), ["sts:AssumeRoot"], "{role}: a statement of its own");
-                roles += 1;
-            }
-        }
-        assert_eq!(roles, 3, "each function opens root sessions");
-    }
+    let auditing: &[&str] = &[AUDIT_TASK];
+    let stripping: &[&str] = &[AUDIT_TASK, DELETE_TASK];
+    let unlocking: &[&str] = &[BUCKET_TASK, QUEUE_TASK];
+    let check = |mode, expected: &[(&str, &[&str])]| {
+        let found = root_tasks(&deployed(&[("Mode", mode)]));
+        let owned = |tasks: &[&str]| tasks.iter().map(|task| (*task).to_owned()).collect();
+        let expected = expected.iter().map(|(role, tasks)| ((*role).to_owned(), owned(tasks))).collect();
+        assert_eq!(found, expected, "in {mode} mode");
+    };
+    check(
+        "Audit",
+        &[
+            ("AccountJoinedRole", auditing),
+            ("RootActivityRole", auditing),
+            ("ScheduledAuditRole", auditing),
+            ("UnlockPolicyRole", unlocking),
+        ],
+    );
+    check(
+        "Enforce",
+        &[
+            ("AccountJoinedRole", stripping),
+            ("PasswordRecoveryRole", &[CREATE_TASK, DELETE_TASK]),
+            ("RootActivityRole", stripping),
+            ("ScheduledAuditRole", stripping),
+            ("UnlockPolicyRole", unlocking),
+        ],
+    );
 }
 
 #[test]
@@ -164,11 +203,90 @@ fn the_roles_deny_what_must_never_be_touched() {
         .filter(|(_, statement)| statement["Effect"] == "Deny" && statement["Action"] == "sts:AssumeRoot")
         .flat_map(|(role, statement)| texts(&statement["Resource"]).into_iter().map(move |arn| format!("{role} {arn}")))
         .collect();
-    for role in ["AccountJoinedRole", "RootActivityRole", "ScheduledAuditRole"] {
+    for role in root_tasks(&enforcing()).into_keys() {
         for root in ["arn:aws:iam::111122223333:root", "arn:*:iam::555566667777:root", "arn:*:iam::666677778888:root"] {
             assert!(denied.contains(&format!("{role} {root}")), "{role} {root}: {denied:?}");
         }
     }
+}
+
+/// Attaching one to a person gives that person one function and nothing else.
+#[test]
+fn each_function_that_people_invoke_has_a_policy_that_allows_just_that() {
+    let resolved = deployed(&[]);
+    let mut invoked = BTreeSet::new();
+    for policy in resolved.of_kind("AWS::IAM::ManagedPolicy") {
+        for attached in ["/Groups", "/Roles", "/Users"] {
+            assert_eq!(policy.get(attached), None, "{} is for people to attach", policy.logical_id);
+        }
+        let statements = policy.get("/PolicyDocument/Statement").unwrap().as_array().unwrap();
+        let [statement] = statements.as_slice() else { panic!("{}: {statements:?}", policy.logical_id) };
+        assert_eq!(statement["Effect"], "Allow");
+        assert_eq!(statement["Action"], "lambda:InvokeFunction");
+        let function = functions(&resolved).find(|function| statement["Resource"] == function.arn().unwrap()).unwrap();
+        let name = function.logical_id.strip_suffix("Function").unwrap();
+        assert_eq!(policy.logical_id, format!("{name}InvokePolicy"));
+        assert_eq!(&resolved.outputs[&format!("{name}InvokePolicyArn")], policy.arn().unwrap());
+        invoked.insert(name.to_owned());
+    }
+    assert_eq!(
+        invoked.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["PasswordRecovery", "ScheduledAudit", "UnlockPolicy"]
+    );
+}
+
+/// What a role may delete, and which role it may hand on.
+#[test]
+fn the_rarest_permissions_are_narrow() {
+    let mut deleting = BTreeSet::new();
+    let mut passed = Vec::new();
+    for (role, statement) in statements(&enforcing()) {
+        let actions = texts(&statement["Action"]);
+        if actions.contains(&"dynamodb:DeleteItem".to_owned()) {
+            let keys = json!({"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["recovery-window"]}});
+            assert_eq!((actions.len(), &statement["Condition"]), (1, &keys), "{role}");
+            deleting.insert(role.clone());
+        }
+        if actions.contains(&"iam:PassRole".to_owned()) {
+            let service = json!({"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}});
+            assert_eq!((actions.len(), &statement["Condition"]), (1, &service), "{role}");
+            passed.push((role, texts(&statement["Resource"])));
+        }
+    }
+    assert_eq!(deleting.iter().map(String::as_str).collect::<Vec<_>>(), ["PasswordRecoveryRole", "ScheduledAuditRole"]);
+    let schedule_role = format!("arn:aws:iam::{AUDIT}:role/unroot-PasswordRecoveryScheduleRole-SIMULATED");
+    assert_eq!(passed, [("PasswordRecoveryRole".to_owned(), vec![schedule_role])]);
+}
+
+/// A schedule assumes its role to send to its queue, and to the dead-letter queue if that fails: no other queue, and no
+/// schedule of another account.
+#[test]
+fn the_roles_of_schedules_send_to_their_own_queues_alone() {
+    let resolved = deployed(&[]);
+    let mut roles = BTreeSet::new();
+    for role in resolved.of_kind("AWS::IAM::Role") {
+        let trust = role.get("/AssumeRolePolicyDocument/Statement/0").unwrap();
+        if trust["Principal"]["Service"] != "scheduler.amazonaws.com" {
+            continue;
+        }
+        assert_eq!(trust["Condition"], json!({"StringEquals": {"aws:SourceAccount": AUDIT}}), "{}", role.logical_id);
+        let name = role.logical_id.strip_suffix("ScheduleRole").unwrap();
+        let queue = named(&resolved, "AWS::SQS::Queue", &format!("{name}Queue"));
+        let queues = [queue.arn().unwrap(), queue.text("/RedrivePolicy/deadLetterTargetArn").unwrap()];
+        for (owner, statement) in statements(&resolved) {
+            if owner == role.logical_id {
+                assert_eq!(texts(&statement["Action"]), ["sqs:SendMessage"], "{owner}");
+                assert_eq!(texts(&statement["Resource"]), queues, "{owner}");
+            }
+        }
+        let policy = named(&resolved, "AWS::SQS::QueuePolicy", &format!("{name}QueuePolicy"));
+        let senders = policy.get("/PolicyDocument/Statement").unwrap().as_array().unwrap();
+        let senders = senders.iter().filter(|statement| statement["Effect"] == "Allow");
+        let senders: Vec<_> = senders.map(|statement| statement["Principal"].clone()).collect();
+        assert_eq!(senders, [json!({"AWS": role.arn().unwrap()})], "{}", policy.logical_id);
+        roles.insert(name.to_owned());
+    }
+    assert_eq!(roles.iter().map(String::as_str).collect::<Vec<_>>(), ["PasswordRecovery", "ScheduledAudit"]);
 }
 
 /// A message that comes again does so after the function that has it has ended, and every queue ends in a dead-letter
@@ -177,7 +295,11 @@ fn the_roles_deny_what_must_never_be_touched() {
 fn nothing_is_lost_in_a_queue() {
     let resolved = deployed(&[]);
     for function in functions(&resolved) {
-        let source = function.get("/Events/Queue/Properties").unwrap();
+        let Some(source) = function.get("/Events/Queue/Properties") else {
+            assert_eq!(function.logical_id, "UnlockPolicyFunction", "only this one is for people alone");
+            assert_eq!(function.get("/Events"), None);
+            continue;
+        };
         let queue = resolved
             .of_kind("AWS::SQS::Queue")
             .find(|queue| source["Queue"].as_str().unwrap().ends_with(queue.text("/QueueName").unwrap()))
@@ -206,13 +328,18 @@ fn evidence_is_kept_as_long_as_the_parameters_say() {
         let bucket = resolved.of_kind("AWS::S3::Bucket").next().unwrap();
         let rules = bucket.get("/LifecycleConfiguration/Rules").unwrap().as_array().unwrap();
         let days = |text: &Value| text.as_str().unwrap().parse::<u64>().unwrap();
-        let expiring = rules.iter().find(|rule| rule["Prefix"] == "audits/").map(|rule| {
-            assert_eq!(rule["NoncurrentVersionExpiration"]["NoncurrentDays"], 30);
-            days(&rule["ExpirationInDays"])
-        });
+        let expiring_below = |prefix: &str| {
+            rules.iter().find(|rule| rule["Prefix"] == prefix).map(|rule| {
+                assert_eq!(rule["NoncurrentVersionExpiration"]["NoncurrentDays"], 30, "{prefix}");
+                days(&rule["ExpirationInDays"])
+            })
+        };
+        let expiring = expiring_below("audits/");
+        assert_eq!(expiring_below("policies/"), expiring, "{parameters:?}");
         let locked = bucket.number("/ObjectLockConfiguration/Rule/DefaultRetention/Days");
         assert_eq!((expiring, locked), expected, "{parameters:?}");
-        assert!(rules.iter().all(|rule| rule["Prefix"] == "audits/" || rule.get("ExpirationInDays").is_none()));
+        let expires = |rule: &Value| rule["Prefix"] == "audits/" || rule["Prefix"] == "policies/";
+        assert!(rules.iter().all(|rule| expires(rule) || rule.get("ExpirationInDays").is_none()));
         assert_eq!(bucket.text("/VersioningConfiguration/Status").unwrap(), "Enabled");
     }
 }
@@ -266,17 +393,16 @@ fn every_queue_takes_messages_from_its_rules_alone() {
 }
 
 /// INVARIANT (never reacts to itself): our own calls of `AssumeRoot` pass no rule.
+///
+/// In `Audit` mode too the rules leave out who may in `Enforce` mode: events come minutes after the mode was changed.
 #[test]
 fn the_assume_root_rules_leave_out_exactly_the_roles_that_may_open_root_sessions() {
+    let may_open: BTreeSet<_> = root_tasks(&enforcing())
+        .into_keys()
+        .map(|role| format!("arn:aws:iam::{AUDIT}:role/unroot-{role}-SIMULATED"))
+        .collect();
     for mode in ["Audit", "Enforce"] {
         let resolved = deployed(&[("Mode", mode)]);
-        let may_open: BTreeSet<_> = statements(&resolved)
-            .into_iter()
-            .filter(|(_, statement)| {
-                statement["Effect"] == "Allow" && texts(&statement["Action"]).contains(&"sts:AssumeRoot".to_owned())
-            })
-            .map(|(role, _)| format!("arn:aws:iam::{AUDIT}:role/unroot-{role}-SIMULATED"))
-            .collect();
         for name in ["AssumeRootRule", "ForwardedAssumeRootRule"] {
             let issuer = "/EventPattern/detail/userIdentity/sessionContext/sessionIssuer/arn";
             let issuer = rule(&resolved, name).get(issuer).unwrap();

@@ -13,10 +13,14 @@ mod evidence;
 mod intrusion;
 mod memory;
 mod news;
+mod operators;
 mod oracle;
 mod record;
+mod recovery;
+mod request;
 mod stage;
 mod traces;
+mod unlocking;
 mod verdicts;
 
 use std::collections::BTreeSet;
@@ -37,7 +41,7 @@ use intrusion::{Intrusion, OpenedByHand};
 use news::{Change, News};
 use oracle::Oracle;
 use record::Verdict;
-use stage::{Mode, REGION, Stage, changed_an_account};
+use stage::{Mode, REGION, Stage, UNLOCK_POLICY, changed_an_account};
 use tokio::sync::mpsc::UnboundedReceiver;
 use traces::Traces;
 
@@ -57,9 +61,9 @@ pub(crate) async fn tell(options: crate::Story) -> Result<()> {
     let auditing = teller.stage.deploy(Mode::Audit).await?;
     let functions: Vec<_> = auditing.functions().collect();
     let gist = format!(
-        "Deployed: {}, each with queue, role and trigger. The default mode only reports; the roles lack the task that \
-         can delete.",
-        functions.join(" and ")
+        "Deployed: {}, with their roles, queues and triggers. The default mode only reports; the roles lack the task \
+         that can delete.",
+        functions.join(", ")
     );
     teller.chapter("1. The schedule fires: Mode=Audit", &gist);
     let audit = teller.audit("the audit in Audit mode", &auditing).await?;
@@ -108,8 +112,10 @@ pub(crate) async fn tell(options: crate::Story) -> Result<()> {
     let remark = "The mail, as it arrived. The simulated time has skipped ahead of the function's clock:";
     teller.show_mail(remark, &told, &created_id, "Root user of ");
 
+    let unlocking = teller.tell_of_operators(&enforcing).await?;
+
     teller.chapter(
-        "5. The schedule fires again",
+        "6. The schedule fires again",
         "Nothing is left to do, and nothing is done. Each of Unroot's own root sessions comes back as root activity.",
     );
     let second = teller.audit("the second audit", &enforcing).await?;
@@ -118,23 +124,24 @@ pub(crate) async fn tell(options: crate::Story) -> Result<()> {
     teller.expect_no_reaction(watched);
 
     teller.chapter(
-        "6. What is left for a person",
+        "7. What is left for a person",
         "Each account that is not known to be empty, and what to do about it.",
     );
     teller.sum_up(&second);
 
     teller.news.push(News::of(Mode::Enforce, &enforcing)?);
     teller.chapter(
-        "7. What people were told, and the evidence",
+        "8. What people were told, and the evidence",
         "What is news is told once. An audit sends at most 20 mails about accounts, and one that sums up the rest.",
     );
     teller.show_news(&invited_id);
     teller.leave_evidence(&evidence)?;
 
+    teller.expect_unlocked(&unlocking)?;
     teller.expect_nothing_lost(&enforcing)?;
     teller.expect_told();
     teller.expect_evidence(&second)?;
-    teller.chapter("8. Is it true?", "What was claimed, against what the simulated accounts really hold.");
+    teller.chapter("9. Is it true?", "What was claimed, against what the simulated accounts really hold.");
     teller.conclude(began.elapsed())
 }
 
@@ -277,7 +284,8 @@ impl Teller {
 
     fn expect_nothing_lost(&mut self, deployment: &Deployment) -> Result<()> {
         let mut lost = aftermath::undelivered(&deployment.deliveries());
-        for function in deployment.functions() {
+        // Only people invoke `unlock-policy`: it has no queue.
+        for function in deployment.functions().filter(|function| *function != UNLOCK_POLICY) {
             let letters = deployment.dead_letters(function)?;
             lost.extend(letters.iter().map(|letter| format!("set aside for {function}: {}", letter.body)));
         }

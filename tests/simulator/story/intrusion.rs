@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use simulator::aws::{Password, SignIn, Watch};
+use simulator::clock::Clock;
 use simulator::deployment::Deployment;
 use simulator::organization::{AccountId, RootCredentials};
 use time::OffsetDateTime;
@@ -73,14 +74,18 @@ pub(crate) async fn follow(stage: &Stage, deployment: &Deployment, account: &Acc
         clock.advance(STEP);
         root.create_access_key()?;
         let left_behind = stage.aws.organization().account(account).map(|account| account.root.clone());
-        // Until the first event is there, and what comes within the window.
-        let batched = began + watch().trail_delay + BATCHING_WINDOW;
-        clock.advance(Duration::try_from(batched - clock.now()).unwrap_or_default());
+        until_batched(clock, began);
         left_behind.with_context(|| format!("{account} is gone"))
     };
     let (left_behind, aftermath) = aftermath::follow(stage, deployment, ROOT_ACTIVITY, happen).await?;
     ensure!(!aftermath.records.is_empty(), "nobody looked at {account}: {:?}", deployment.outcomes(ROOT_ACTIVITY)?);
     Ok(Intrusion { account: account.clone(), left_behind, began, aftermath })
+}
+
+/// Lets time pass until the first event is there, and what comes within the window.
+pub(crate) fn until_batched(clock: &Clock, began: OffsetDateTime) {
+    let batched = began + watch().trail_delay + BATCHING_WINDOW;
+    clock.advance(Duration::try_from(batched - clock.now()).unwrap_or_default());
 }
 
 pub(crate) fn show_session(console: &Console, opened: &OpenedByHand) {

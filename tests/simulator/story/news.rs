@@ -16,6 +16,7 @@ pub(crate) const FOUND: &str = "Root Credentials Found";
 pub(crate) const DELETED: &str = "Root Credentials Deleted";
 pub(crate) const NOT_VERIFIED: &str = "Root Credentials Not Verified";
 pub(crate) const ACTIVITY: &str = "Root Activity Detected";
+pub(crate) const TASK: &str = "Root Task Performed";
 const COMPLETED: &str = "Root Access Audit Completed";
 
 const MAIL_TOPIC: &str = "AlertTopic";
@@ -136,23 +137,42 @@ pub(crate) fn show_mail(console: &Console, mail: &str) {
 /// What is not mailed one by one is in the numbers of the mail about the audit; an audit without news is in no mail.
 fn counted(kind: &str, events: &[&Value]) -> String {
     let mailed = events.iter().filter(|event| is_notified(event)).count();
-    let is_in_another = |event: &Value| text(event, "/detail/trigger") == "RootActivity" && !is_notified(event);
-    let in_another = events.iter().filter(|event| is_in_another(event)).count();
+    let told_otherwise = [("RootActivity", "the root activity"), ("WindowEnded", "the end of the window")];
+    let silent_of = |trigger: &str| {
+        let of_trigger = events.iter().filter(|event| text(event, "/detail/trigger") == trigger);
+        of_trigger.filter(|event| !is_notified(event)).count()
+    };
+    let told_otherwise = told_otherwise.map(|(trigger, mail)| (silent_of(trigger), mail));
+    let in_another: usize = told_otherwise.iter().map(|(count, _)| count).sum();
     let rest = match (events.len() - mailed - in_another, kind) {
         (0, _) => String::new(),
         (silent, COMPLETED) => format!(", {silent} without news"),
         (summed_up, _) => format!(", {summed_up} summed up"),
     };
-    let in_another = match in_another {
-        0 => String::new(),
-        in_another => format!(", {in_another} in the mail about the root activity"),
+    let words = |(count, mail)| match (count, kind) {
+        (0, _) => String::new(),
+        // Of the work in a recovery window nobody is mailed.
+        (count, ACTIVITY) => format!(", {count} in a recovery window"),
+        (count, _) => format!(", {count} in the mail about {mail}"),
     };
+    let in_another = told_otherwise.map(words).concat();
     format!("{} {kind}: {mailed} mailed{rest}{in_another}", events.len())
 }
 
 /// `severity High: Root user of webshop (444455556666) signed in to the console`.
 pub(crate) fn headline_with_severity(event: &Value) -> String {
     format!("severity {}: {}", text(event, "/detail/severity"), headline(event))
+}
+
+/// The headlines of the events that ask for a mail.
+pub(crate) fn mails(events: &[Value]) -> Vec<String> {
+    events.iter().filter(|event| is_notified(event)).map(|event| headline(event).to_owned()).collect()
+}
+
+/// The same in a line.
+pub(crate) fn mailed(events: &[Value]) -> String {
+    let mails = mails(events);
+    if mails.is_empty() { "nothing".to_owned() } else { mails.join("; ") }
 }
 
 fn is_notified(event: &Value) -> bool {
@@ -205,6 +225,17 @@ mod tests {
         let events = [answer, event("444455556666", DELETED, false), event("444455556666", DELETED, true)];
         let counted = counted(DELETED, &events.iter().collect::<Vec<_>>());
         assert_eq!(counted, "3 Root Credentials Deleted: 1 mailed, 1 summed up, 1 in the mail about the root activity");
+
+        let mut activity = event("444455556666", ACTIVITY, false);
+        activity["detail"]["trigger"] = json!("RootActivity");
+        assert_eq!(
+            super::counted(ACTIVITY, &[&activity]),
+            "1 Root Activity Detected: 0 mailed, 1 in a recovery window"
+        );
+        let mut ended = event("444455556666", DELETED, false);
+        ended["detail"]["trigger"] = json!("WindowEnded");
+        let expected = "1 Root Credentials Deleted: 0 mailed, 1 in the mail about the end of the window";
+        assert_eq!(super::counted(DELETED, &[&ended]), expected);
     }
 
     #[test]

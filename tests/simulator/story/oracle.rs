@@ -3,7 +3,7 @@
 //!
 //! Every function returns sentences about what is wrong, so no sentence means that all is right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use simulator::aws::CallRecord;
 use simulator::organization::{
@@ -25,6 +25,8 @@ const KEYS_ARE_IN_USE_FOR: Duration = Duration::days(14);
 pub(crate) struct Oracle {
     accounts: BTreeMap<AccountId, Account>,
     fates: BTreeMap<AccountId, Fate>,
+    /// What the root users had at the end of the recovery windows that were opened.
+    recovered: BTreeMap<AccountId, RootCredentials>,
 }
 
 /// What `Enforce` mode does with an account.
@@ -41,7 +43,7 @@ impl Oracle {
     pub(crate) fn new(beginning: Organization) -> Self {
         let fates =
             beginning.accounts.iter().map(|(id, account)| (id.clone(), fate(&beginning, id, account))).collect();
-        Self { accounts: beginning.accounts, fates }
+        Self { accounts: beginning.accounts, fates, recovered: BTreeMap::new() }
     }
 
     /// An account that joined later, as it was when it did.
@@ -55,6 +57,11 @@ impl Oracle {
         if let Some(account) = self.accounts.get_mut(id) {
             account.root = root;
         }
+    }
+
+    /// What the owner of an account made in its recovery window. All of it is to go: what is in use too.
+    pub(crate) fn recovered(&mut self, id: &AccountId, root: RootCredentials) {
+        self.recovered.insert(id.clone(), root);
     }
 
     /// Holds the verdicts of an audit against the accounts as they are now.
@@ -93,15 +100,21 @@ impl Oracle {
     pub(crate) fn calls(&self, calls: &[CallRecord]) -> Vec<String> {
         let mut left: BTreeMap<&str, RootCredentials> =
             self.accounts.iter().map(|(id, account)| (id.as_str(), account.root.clone())).collect();
+        let mut windows: BTreeMap<&str, RootCredentials> =
+            self.recovered.iter().map(|(id, root)| (id.as_str(), root.clone())).collect();
         let mut wrong = Vec::new();
         for call in calls.iter().filter(|call| changed_an_account(call)) {
             let fate = call.account.parse().ok().and_then(|id: AccountId| self.fates.get(&id));
             if fate != Some(&Fate::Stripped) {
                 wrong.push(format!("{} in {}, which is not to be touched", call.action(), call.account));
             }
-            if let Some(root) = left.get_mut(call.account.as_str())
-                && let Err(violation) = follow(root, call)
+            let Some(root) = left.get_mut(call.account.as_str()) else { continue };
+            // A window is opened once, and what its owner made is there when the next call comes.
+            if opens_window(call)
+                && let Some(recovered) = windows.remove(call.account.as_str())
             {
+                *root = recovered;
+            } else if let Err(violation) = follow(root, call) {
                 wrong.push(format!("{} in {}: {violation}", call.action(), call.account));
             }
         }
@@ -123,13 +136,19 @@ impl Oracle {
     }
 
     /// What people should be told of the calls that changed accounts: each account once, with all that was removed, since
-    /// one look at it is enough.
+    /// one look at it is enough; and once more if a recovery window was opened meanwhile.
     pub(crate) fn news_of_calls(calls: &[CallRecord]) -> Vec<Change> {
-        let mut removed = BTreeMap::<&str, Vec<String>>::new();
+        let mut removed = BTreeMap::<(&str, bool), Vec<String>>::new();
+        let mut windows = BTreeSet::new();
         for call in calls.iter().filter(|call| changed_an_account(call)) {
-            removed.entry(&call.account).or_default().push(call.operation.clone());
+            let account = call.account.as_str();
+            if opens_window(call) {
+                windows.insert(account);
+            } else {
+                removed.entry((account, windows.contains(account))).or_default().push(call.operation.clone());
+            }
         }
-        removed.into_iter().map(|(account, removed)| Change::new(account, DELETED, removed)).collect()
+        removed.into_iter().map(|((account, _), removed)| Change::new(account, DELETED, removed)).collect()
     }
 
     /// How many accounts had root credentials and have none now.
@@ -187,6 +206,11 @@ fn stripped(root: &RootCredentials) -> RootCredentials {
 
 fn held(root: &RootCredentials) -> String {
     Credentials::from(root).to_string()
+}
+
+/// Whether it is how Unroot lets the root user of an account have a password again.
+fn opens_window(call: &CallRecord) -> bool {
+    call.operation == "CreateLoginProfile"
 }
 
 /// Takes from the credentials what the call took, and says what was wrong with that.

@@ -18,6 +18,8 @@ pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
 pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
 pub(crate) const ROOT_ACTIVITY: &str = "root-activity";
+pub(crate) const PASSWORD_RECOVERY: &str = "password-recovery";
+pub(crate) const UNLOCK_POLICY: &str = "unlock-policy";
 
 pub(crate) struct Stage {
     pub(crate) aws: Aws,
@@ -69,7 +71,9 @@ impl Stage {
         let exempt: Vec<_> = organization.tagged(EXEMPT_TAG).iter().map(ToString::to_string).collect();
         let options = Options { region: REGION.to_owned(), ..Options::new(format!("http://{}", self.address)) }
             .with_parameter("Mode", mode.name())
-            .with_parameter("ExemptAccountIds", exempt.join(","));
+            .with_parameter("ExemptAccountIds", exempt.join(","))
+            // Who opens a recovery window waits ten times as long for his answer; by default that is ten seconds.
+            .with_variable("RETRY_BACKOFF_MS", "200");
         Deployment::deploy(&self.aws, &options).await
     }
 }

@@ -65,7 +65,7 @@ impl fmt::Display for Count {
     }
 }
 
-fn is_finding(event: &Value) -> bool {
+pub(crate) fn is_finding(event: &Value) -> bool {
     event.get("source").is_some_and(|source| source == "aws.guardduty")
 }
 

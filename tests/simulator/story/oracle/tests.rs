@@ -179,3 +179,23 @@ fn a_call_that_adds_something_is_found() {
     let Ending { oracle, .. } = ending();
     assert_eq!(oracle.calls(&[call(WEBSHOP, "CreateLoginProfile", json!({}))]).len(), 1);
 }
+
+#[test]
+fn a_recovery_window_is_opened_once_and_ends_with_nothing() {
+    let Ending { mut oracle, .. } = ending();
+    let root = oracle.accounts[&id(PAYMENTS)].root.clone();
+    let serial = root.mfa_devices[0].serial_number.clone();
+    oracle.recovered(&id(PAYMENTS), root);
+    let open = call(PAYMENTS, "CreateLoginProfile", json!({}));
+    let password = call(PAYMENTS, "DeleteLoginProfile", json!({}));
+    let mfa = call(PAYMENTS, "DeactivateMFADevice", json!({"SerialNumber": serial}));
+    let stripped = [password.clone(), mfa.clone()];
+    let window = [&stripped[..], std::slice::from_ref(&open), &stripped].concat();
+    assert_eq!(oracle.calls(&window), Vec::<String>::new());
+    assert_eq!(oracle.calls(&[open.clone(), open.clone()]).len(), 1, "nobody asked for the second");
+    let wrong = oracle.calls(&[password, open, mfa]);
+    assert!(wrong.len() == 1 && wrong[0].contains("without MFA"), "the window's password is left: {wrong:?}");
+    let operations = ["DeleteLoginProfile", "DeactivateMFADevice"].map(str::to_owned).to_vec();
+    let told = Change::new(PAYMENTS, DELETED, operations);
+    assert_eq!(Oracle::news_of_calls(&window), [told.clone(), told]);
+}

@@ -15,8 +15,12 @@ use tracing::{error, info, warn};
 use crate::aws::Aws;
 use crate::aws::queue::Rejection;
 use crate::config::Settings;
+use crate::domain::account::Account;
 use crate::domain::failure::{Failure, Recovery};
+use crate::domain::id::AccountId;
 use crate::domain::record::{AccountRecord, Verdict};
+use crate::domain::recovery_window::RecoveryWindows;
+use crate::domain::scope::{Coverage, CoveredAccount};
 use crate::telemetry;
 
 /// What every handler is given.
@@ -115,6 +119,18 @@ impl Invocation {
 }
 
 impl Function {
+    /// The account, if it may be touched: what an operator asks for is refused before any root session is opened.
+    pub async fn cover(&self, id: &AccountId, windows: &RecoveryWindows) -> Result<(Account, CoveredAccount), Problem> {
+        let account = self.aws.describe_account(id).await;
+        let account = account.map_err(|failure| Problem::after("AccountNotFound", &failure))?;
+        let refused = |reason: String| Err(Problem::lasting("NotCovered", format!("account {id} {reason}")));
+        match self.settings.scope.cover(&account, windows, OffsetDateTime::now_utc()) {
+            Coverage::Covered(covered) => Ok((account, covered)),
+            Coverage::NotCovered(reason) => refused(format!("is not covered: {reason}")),
+            Coverage::Undecided(undecided) => refused(format!("cannot be decided on: {undecided}")),
+        }
+    }
+
     /// Carries out what was decided about a message, and reports it to the queue as failed if it is to come again.
     ///
     /// INVARIANT (nothing is lost): a message is acknowledged only if it is done with or lies in the dead-letter queue.

@@ -6,9 +6,7 @@ use shared::aws::alerts::OutgoingEvent;
 use shared::aws::root_session::{CreatePassword, RootSession};
 use shared::aws::state::Written;
 use shared::domain::account::Account;
-use shared::domain::alert::{
-    AlertAccount, AlertCounts, AlertDetail, DetailType, PerformedTask, TaskAction, in_one_line, minute,
-};
+use shared::domain::alert::{AlertAccount, AlertCounts, AlertDetail, DetailType, PerformedTask, TaskAction, minute};
 use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::AccountId;
 use shared::domain::operator_answer::Answer;
@@ -18,7 +16,6 @@ use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, Totals, Verdict};
 use shared::domain::recovery_window::{RecoveryWindow, RecoveryWindows};
 use shared::domain::request::Mode;
-use shared::domain::scope::{Coverage, CoveredAccount};
 use shared::domain::trigger::Trigger;
 use shared::examine::strip_at_the_end_of_a_window;
 use shared::metrics::Metrics;
@@ -45,7 +42,8 @@ pub(crate) async fn open(
     let end = settings.window_end.as_ref();
     let end = end.ok_or_else(|| Problem::lasting("NotPossible", "`RECOVERY_QUEUE_ARN` is not set".to_owned()))?;
     aws.check_window_schedule_name(id).map_err(|failure| Problem::after("NotPossible", &failure))?;
-    let (account, covered) = cover(function, id).await?;
+    // Its own recovery window is no obstacle.
+    let (account, covered) = function.cover(id, &RecoveryWindows::default()).await?;
     let now = whole_seconds(OffsetDateTime::now_utc());
     let ends = now + Duration::minutes(i64::from(minutes));
     let windows = aws.recovery_windows().await.map_err(|failure| Problem::after("StateNotRead", &failure))?;
@@ -91,7 +89,7 @@ pub(crate) async fn open(
     );
     let mut answer =
         Answer::new(format!("{action:?}"), "the root user has a login profile, so its password can be recovered", next);
-    answer.account = Some(named(&account));
+    answer.account = Some(AlertAccount::from(&account));
     answer.done = vec![
         format!("wrote the window until {}", minute(ends)),
         format!("scheduled its end for {}", minute(ends)),
@@ -117,7 +115,8 @@ pub(crate) async fn close(
         info!(account = %id, "no such window is open");
         return Ok(Answer::new("Nothing", format!("no recovery window is open in {id}"), "nothing"));
     };
-    let (account, covered) = cover(function, id).await?;
+    // Its own recovery window is no obstacle.
+    let (account, covered) = function.cover(id, &RecoveryWindows::default()).await?;
     // What was made in the window goes, whether it is used or not.
     let hold_back = HoldBack { keys_created_before: Some(window.opened), ..settings.hold_back };
     let record = strip_at_the_end_of_a_window(aws, &account, &covered, hold_back, invocation.work_until()).await;
@@ -150,7 +149,7 @@ pub(crate) async fn close(
         }
     };
     let mut answer = Answer::new(format!("{:?}", TaskAction::RecoveryClosed), verified, next);
-    answer.account = Some(named(&account));
+    answer.account = Some(AlertAccount::from(&account));
     answer.done = record.removed.iter().map(ToString::to_string).collect();
     answer.done.push("removed the window and its schedule".to_owned());
     answer.sessions.clone_from(&record.sessions);
@@ -170,20 +169,6 @@ pub(crate) async fn list(function: &Function) -> Result<Answer, Problem> {
 
 pub(crate) fn its_time_is_over() -> Why {
     Why { reason: "its time is over".to_owned(), ticket: None }
-}
-
-/// The account, if it may be touched; its own recovery window is no obstacle.
-async fn cover(function: &Function, id: &AccountId) -> Result<(Account, CoveredAccount), Problem> {
-    let account = function.aws.describe_account(id).await;
-    let account = account.map_err(|failure| Problem::after("AccountNotFound", &failure))?;
-    let now = OffsetDateTime::now_utc();
-    match function.settings.scope.cover(&account, &RecoveryWindows::default(), now) {
-        Coverage::Covered(covered) => Ok((account, covered)),
-        Coverage::NotCovered(reason) => {
-            Err(Problem::lasting("NotCovered", format!("account {id} is not covered: {reason}")))
-        }
-        Coverage::Undecided(undecided) => Err(Problem::lasting("NotCovered", format!("account {id}: {undecided}"))),
-    }
 }
 
 fn not_closed(record: &AccountRecord) -> Result<(), Problem> {
@@ -217,7 +202,7 @@ async fn tell(
         resource: None,
         saved_policy: None,
     };
-    let detail = AlertDetail::of_task(named(account), task, record, run, OffsetDateTime::now_utc());
+    let detail = AlertDetail::of_task(AlertAccount::from(account), task, record, run, OffsetDateTime::now_utc());
     let event = OutgoingEvent::new(DetailType::TaskPerformed, &detail);
     let event = event.map_err(|failure| Problem::after("AlertsNotSent", &failure))?;
     let failure = function.aws.put_events(&[event]).await.failure;
@@ -230,10 +215,6 @@ fn metrics(function: &Function) -> Metrics<'_> {
 
 fn run(function: &Function, invocation: &Invocation, trigger: Trigger) -> Run {
     Run { id: invocation.request_id.clone(), trigger, mode: function.settings.mode }
-}
-
-fn named(account: &Account) -> AlertAccount {
-    AlertAccount { id: account.id.clone(), name: in_one_line(&account.name) }
 }
 
 fn overtaken(id: &AccountId) -> Problem {

@@ -4,14 +4,14 @@ use serde_json::Value;
 use shared::aws::LocatedBucket;
 use shared::aws::root_session::{RootSession, UnlockBucket, UnlockQueue};
 use shared::domain::account::Account;
-use shared::domain::alert::{AlertAccount, AlertCounts, AlertDetail, PerformedTask, TaskAction, in_one_line};
+use shared::domain::alert::{AlertAccount, AlertCounts, AlertDetail, PerformedTask, TaskAction};
 use shared::domain::failure::{Cause, Failure};
 use shared::domain::lock_out::{LockOut, PolicyHolder};
 use shared::domain::operator_answer::Answer;
 use shared::domain::operator_request::{QueueAddress, UnlockRequest, UnlockTarget};
 use shared::domain::posture::Run;
 use shared::domain::record::OpenedSession;
-use shared::domain::scope::{Coverage, CoveredAccount};
+use shared::domain::scope::CoveredAccount;
 use shared::domain::trigger::Trigger;
 use shared::metrics::Metrics;
 use shared::recorder::Recorder;
@@ -30,7 +30,9 @@ pub(crate) async fn unlock(
     invocation: &Invocation,
     request: &UnlockRequest,
 ) -> Result<Answer, Problem> {
-    let (account, covered) = cover(function, request).await?;
+    let windows = function.aws.recovery_windows().await;
+    let windows = windows.map_err(|failure| Problem::after("StateNotRead", &failure))?;
+    let (account, covered) = function.cover(&request.account, &windows).await?;
     let opened = Opened::new(function, &covered, &request.target).await?;
     let failed = |failure: Failure| Problem::after("NotUnlocked", &failure);
     let replacement = request.replacement.clone().map(Value::from);
@@ -61,27 +63,12 @@ pub(crate) async fn unlock(
     };
     let next = "whoever administers it can change the policy again; the command puts the old one back".to_owned();
     let mut answer = Answer::new(format!("{action:?}"), verified, next);
-    answer.account = Some(named(&account));
+    answer.account = Some(AlertAccount::from(&account));
     answer.done = vec![format!("saved the policy to {saved}"), format!("{action:?} of {}", request.target)];
     answer.sessions = vec![opened.session()];
     answer.restore_command = Some(opened.restore_command(&saved));
     answer.saved_policy = Some(saved);
     Ok(answer)
-}
-
-/// The account, if it may be touched at the moment.
-async fn cover(function: &Function, request: &UnlockRequest) -> Result<(Account, CoveredAccount), Problem> {
-    let Function { aws, settings } = function;
-    let id = &request.account;
-    let windows = aws.recovery_windows().await.map_err(|failure| Problem::after("StateNotRead", &failure))?;
-    let account = aws.describe_account(id).await.map_err(|failure| Problem::after("AccountNotFound", &failure))?;
-    match settings.scope.cover(&account, &windows, OffsetDateTime::now_utc()) {
-        Coverage::Covered(covered) => Ok((account, covered)),
-        Coverage::NotCovered(reason) => {
-            Err(Problem::lasting("NotCovered", format!("account {id} is not covered: {reason}")))
-        }
-        Coverage::Undecided(undecided) => Err(Problem::lasting("NotCovered", format!("account {id}: {undecided}"))),
-    }
 }
 
 fn refuse_what_is_no_lock_out(request: &UnlockRequest, opened: &Opened<'_>, policy: &str) -> Result<(), Problem> {
@@ -117,7 +104,7 @@ fn nothing_to_do(
     }
     let verified = format!("{} has no policy", request.target);
     let mut answer = Answer::new("Nothing", verified, "nothing: whoever is denied is not denied by this policy");
-    answer.account = Some(named(account));
+    answer.account = Some(AlertAccount::from(account));
     answer.sessions = vec![opened.session()];
     Ok(answer)
 }
@@ -248,13 +235,9 @@ async fn tell(
         saved_policy: Some(saved),
     };
     let run = Run { id: invocation.request_id.clone(), trigger: Trigger::Request, mode: function.settings.mode };
-    let detail = AlertDetail::of_task(named(account), task, None, &run, OffsetDateTime::now_utc());
+    let detail = AlertDetail::of_task(AlertAccount::from(account), task, None, &run, OffsetDateTime::now_utc());
     // It is kept with the account until the bus has taken it: nobody could find out later that it was done.
     let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);
     recorder.record_task(detail);
     recorder.finish().await.problem.map_or(Ok(()), Err)
-}
-
-fn named(account: &Account) -> AlertAccount {
-    AlertAccount { id: account.id.clone(), name: in_one_line(&account.name) }
 }

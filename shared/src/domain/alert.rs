@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use super::account::Account;
 use super::credentials::RootCredentials;
 use super::failure::Failure;
 use super::id::{AccountId, OrganizationId};
@@ -202,6 +203,12 @@ impl DetailType {
     }
 }
 
+impl From<&Account> for AlertAccount {
+    fn from(account: &Account) -> Self {
+        Self { id: account.id.clone(), name: in_one_line(&account.name) }
+    }
+}
+
 impl AlertAccount {
     /// `webshop (444455556666)`
     pub fn words(&self) -> String {
@@ -234,15 +241,13 @@ impl AlertDetail {
         };
         let mut description = vec![format!("reason: {}", task.reason)];
         description.extend(task.ticket.iter().map(|ticket| format!("ticket {ticket}")));
-        description.extend(task.window_ends.map(|ends| match task.action {
-            TaskAction::RecoveryOverdue => format!("it should have ended {}, and is closed now", minute(ends)),
-            TaskAction::RecoveryOpened
-            | TaskAction::RecoveryExtended
-            | TaskAction::RecoveryClosed
-            | TaskAction::BucketPolicyRemoved
-            | TaskAction::BucketPolicyReplaced
-            | TaskAction::QueuePolicyRemoved
-            | TaskAction::QueuePolicyReplaced => format!("its end is set for {}", minute(ends)),
+        let is_overdue = task.action == TaskAction::RecoveryOverdue;
+        description.extend(task.window_ends.map(minute).map(|ends| {
+            if is_overdue {
+                format!("it should have ended {ends}, and is closed now")
+            } else {
+                format!("its end is set for {ends}")
+            }
         }));
         description.extend(task.saved_policy.iter().map(|saved| format!("the policy that was there: {saved}")));
         description.extend(record.map(|record| format!("the account is {}", record.verdict)));
@@ -257,22 +262,12 @@ impl AlertDetail {
             headline: in_one_line(&headline),
             account,
             description: in_one_line(&description.join("; ")),
-            remedy: match task.action {
-                TaskAction::RecoveryOverdue => {
-                    "look into the dead-letter queue and the log of password-recovery: why did \
-                                                it not close the window?"
-                        .to_owned()
-                }
-                TaskAction::RecoveryOpened
-                | TaskAction::RecoveryExtended
-                | TaskAction::RecoveryClosed
-                | TaskAction::BucketPolicyRemoved
-                | TaskAction::BucketPolicyReplaced
-                | TaskAction::QueuePolicyRemoved
-                | TaskAction::QueuePolicyReplaced => {
-                    "nothing, if you know of it; else ask who may invoke the function".to_owned()
-                }
-            },
+            remedy: if is_overdue {
+                "look into the dead-letter queue and the log of password-recovery: why did it not close the window?"
+            } else {
+                "nothing, if you know of it; else ask who may invoke the function"
+            }
+            .to_owned(),
             since: now.replace_nanosecond(0).unwrap_or(now),
             notify: true,
             run: run.id.clone(),

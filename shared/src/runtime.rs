@@ -13,14 +13,19 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::aws::Aws;
+use crate::aws::alerts::OutgoingEvent;
 use crate::aws::queue::Rejection;
 use crate::config::Settings;
 use crate::domain::account::Account;
+use crate::domain::alert::DetailType;
 use crate::domain::failure::{Failure, Recovery};
 use crate::domain::id::AccountId;
+use crate::domain::posture::Run;
 use crate::domain::record::{AccountRecord, Verdict};
 use crate::domain::recovery_window::RecoveryWindows;
 use crate::domain::scope::{Coverage, CoveredAccount};
+use crate::domain::trigger::Trigger;
+use crate::metrics::Metrics;
 use crate::telemetry;
 
 /// What every handler is given.
@@ -119,6 +124,23 @@ impl Invocation {
 }
 
 impl Function {
+    pub fn metrics(&self) -> Metrics<'_> {
+        Metrics { stack_name: &self.settings.stack_name }
+    }
+
+    /// A run that is one invocation.
+    pub fn run(&self, invocation: &Invocation, trigger: Trigger) -> Run {
+        Run { id: invocation.request_id.clone(), trigger, mode: self.settings.mode }
+    }
+
+    /// Puts an event on the bus, for who comes again if it is not taken. What nobody could tell later goes through the
+    /// `Recorder`, which keeps it.
+    pub async fn announce(&self, detail_type: DetailType, detail: &impl Serialize) -> Result<(), Problem> {
+        let not_sent = |failure: Failure| Problem::after("AlertsNotSent", &failure);
+        let event = OutgoingEvent::new(detail_type, detail).map_err(not_sent)?;
+        self.aws.put_events(&[event]).await.failure.map_or(Ok(()), |failure| Err(not_sent(failure)))
+    }
+
     /// The account, if it may be touched: what an operator asks for is refused before any root session is opened.
     pub async fn cover(&self, id: &AccountId, windows: &RecoveryWindows) -> Result<(Account, CoveredAccount), Problem> {
         let account = self.aws.describe_account(id).await;

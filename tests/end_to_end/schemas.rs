@@ -86,16 +86,7 @@ fn check(validator: &Validator, value: &Value) {
 #[test]
 fn every_detail_type_has_a_schema_and_every_schema_a_detail_type() {
     use shared::domain::alert::DetailType;
-    let named = [
-        DetailType::Found,
-        DetailType::Deleted,
-        DetailType::DeletionFailed,
-        DetailType::NotVerified,
-        DetailType::RootActivity,
-        DetailType::TaskPerformed,
-        DetailType::AuditCompleted,
-    ];
-    let mut named: Vec<_> = named.iter().map(|detail_type| detail_type.as_str()).collect();
+    let mut named: Vec<_> = DetailType::ALL.iter().map(|detail_type| detail_type.as_str()).collect();
     named.sort_unstable();
     assert_eq!(EVENTS.keys().map(String::as_str).collect::<Vec<_>>(), named);
 }

@@ -13,12 +13,10 @@ use shared::aws::queue::Rejection;
 use shared::domain::account::AccountState;
 use shared::domain::alert::AlertCounts;
 use shared::domain::id::AccountId;
-use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, Totals, Verdict};
 use shared::domain::trigger::Trigger;
 use shared::events::account_joined::{self, Announcement};
 use shared::examine::Examiner;
-use shared::metrics::Metrics;
 use shared::recorder::Recorder;
 use shared::runtime::{self, Disposition, Function, FunctionError, Invocation, Problem};
 use shared::telemetry;
@@ -57,15 +55,14 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn begin(function: &'a Function, invocation: &'a Invocation) -> Self {
-        let run =
-            Run { id: invocation.request_id.clone(), trigger: Trigger::AccountJoined, mode: function.settings.mode };
+        let run = function.run(invocation, Trigger::AccountJoined);
         let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);
         Self { function, invocation, recorder, examined: BTreeMap::new(), done: Totals::default() }
     }
 
     /// Returns what could not be remembered or told.
     async fn end(self) -> Option<Problem> {
-        Metrics { stack_name: &self.function.settings.stack_name }.work(&self.done);
+        self.function.metrics().work(&self.done);
         self.recorder.finish().await.problem
     }
 

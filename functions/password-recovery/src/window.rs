@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use shared::aws::WindowSchedule;
-use shared::aws::alerts::OutgoingEvent;
 use shared::aws::root_session::{CreatePassword, RootSession};
 use shared::aws::state::Written;
 use shared::domain::account::Account;
-use shared::domain::alert::{AlertAccount, AlertCounts, AlertDetail, DetailType, PerformedTask, TaskAction, minute};
+use shared::domain::alert::{
+    AlertAccount, AlertCounts, AlertDetail, DetailType, PerformedTask, TaskAction, minute, to_the_second,
+};
 use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::AccountId;
 use shared::domain::operator_answer::Answer;
@@ -18,7 +19,6 @@ use shared::domain::recovery_window::{RecoveryWindow, RecoveryWindows};
 use shared::domain::request::Mode;
 use shared::domain::trigger::Trigger;
 use shared::examine::strip_at_the_end_of_a_window;
-use shared::metrics::Metrics;
 use shared::recorder::Recorder;
 use shared::runtime::{Function, Invocation, Problem};
 use shared::telemetry;
@@ -44,7 +44,7 @@ pub(crate) async fn open(
     aws.check_window_schedule_name(id).map_err(|failure| Problem::after("NotPossible", &failure))?;
     // Its own recovery window is no obstacle.
     let (account, covered) = function.cover(id, &RecoveryWindows::default()).await?;
-    let now = whole_seconds(OffsetDateTime::now_utc());
+    let now = to_the_second(OffsetDateTime::now_utc());
     let ends = now + Duration::minutes(i64::from(minutes));
     let windows = aws.recovery_windows().await.map_err(|failure| Problem::after("StateNotRead", &failure))?;
     let previous = windows.of(id);
@@ -73,14 +73,14 @@ pub(crate) async fn open(
 
     let session: RootSession<CreatePassword> =
         aws.open_root_session(&covered).await.map_err(|failure| Problem::after("NotOpened", &failure))?;
-    metrics(function).root_sessions(session.opened().task, 1);
+    function.metrics().root_sessions(session.opened().task, 1);
     let is_there = session.allow_password_recovery().await.map_err(|failure| Problem::after("NotOpened", &failure))?;
     if !is_there {
         let failure = Failure::observed(Cause::UnreadableAnswer, "iam:GetLoginProfile", "created, and not shown yet");
         return Err(Problem::after("NotOpened", &failure));
     }
     let action = if open_already.is_some() { TaskAction::RecoveryExtended } else { TaskAction::RecoveryOpened };
-    let run = run(function, invocation, Trigger::Request);
+    let run = function.run(invocation, Trigger::Request);
     tell(function, invocation, &run, &account, (action, &window), &why, None).await?;
     let next = format!(
         "the owner of the root email address of {id} now chooses `Forgot password` on the sign-in page, sets a password \
@@ -123,8 +123,8 @@ pub(crate) async fn close(
     telemetry::account_record(&invocation.request_id, &record);
     let mut done = Totals::default();
     done.add(&record);
-    metrics(function).work(&done);
-    let run = run(function, invocation, Trigger::WindowEnded);
+    function.metrics().work(&done);
+    let run = function.run(invocation, Trigger::WindowEnded);
     let recorder = Recorder::start(aws, run.clone(), AlertCounts::default(), invocation);
     recorder.record(record.clone());
     let outcome = recorder.finish().await;
@@ -203,18 +203,7 @@ async fn tell(
         saved_policy: None,
     };
     let detail = AlertDetail::of_task(AlertAccount::from(account), task, record, run, OffsetDateTime::now_utc());
-    let event = OutgoingEvent::new(DetailType::TaskPerformed, &detail);
-    let event = event.map_err(|failure| Problem::after("AlertsNotSent", &failure))?;
-    let failure = function.aws.put_events(&[event]).await.failure;
-    failure.map_or(Ok(()), |failure| Err(Problem::after("AlertsNotSent", &failure)))
-}
-
-fn metrics(function: &Function) -> Metrics<'_> {
-    Metrics { stack_name: &function.settings.stack_name }
-}
-
-fn run(function: &Function, invocation: &Invocation, trigger: Trigger) -> Run {
-    Run { id: invocation.request_id.clone(), trigger, mode: function.settings.mode }
+    function.announce(DetailType::TaskPerformed, &detail).await
 }
 
 fn overtaken(id: &AccountId) -> Problem {
@@ -226,8 +215,4 @@ fn end_message(window: &RecoveryWindow) -> String {
     let date = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
     json!({ "action": "end", "account": window.account_id, "opened": date(window.opened), "ends": date(window.ends) })
         .to_string()
-}
-
-fn whole_seconds(at: OffsetDateTime) -> OffsetDateTime {
-    at.replace_nanosecond(0).unwrap_or(at)
 }

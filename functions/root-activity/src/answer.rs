@@ -10,7 +10,6 @@ use shared::domain::failure::{Cause, Failure};
 use shared::domain::id::{AccessKeyId, AccountId};
 use shared::domain::notification::{Notifier, ToldCallers};
 use shared::domain::plan::HoldBack;
-use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, Totals};
 use shared::domain::recovery_window::RecoveryWindows;
 use shared::domain::root_activity::{
@@ -18,7 +17,6 @@ use shared::domain::root_activity::{
 };
 use shared::domain::trigger::Trigger;
 use shared::examine::Examiner;
-use shared::metrics::Metrics;
 use shared::recorder::{Recorder, Unremembered};
 use shared::runtime::{self, Disposition, Function, Invocation, Problem};
 use shared::telemetry;
@@ -70,8 +68,7 @@ pub(crate) async fn answer(
 
     let is_foreign = groups.keys().any(|(triage, _)| *triage == Triage::ForeignSession);
     let told_callers = if is_foreign { told_callers(function).await } else { ToldCallers::default() };
-    let mode = function.settings.mode;
-    let run = Run { id: invocation.request_id.clone(), trigger: Trigger::RootActivity, mode };
+    let run = function.run(invocation, Trigger::RootActivity);
     let notifier = Notifier::new(run.trigger, AlertCounts::default(), told_callers.known(now));
     let recorder = Recorder::start_with(&function.aws, run, notifier, invocation);
     let (usages, others): (Groups, Groups) =
@@ -84,7 +81,7 @@ pub(crate) async fn answer(
         batch.decide(indices, |_| Disposition::Acknowledge);
     }
     let done = examine_all(function, invocation, batch, &usages, &accounts, windows, &recorder).await;
-    Metrics { stack_name: &function.settings.stack_name }.work(&done);
+    function.metrics().work(&done);
 
     let outcome = recorder.finish().await;
     if let Some(callers) = told_callers.with(&outcome.callers, now)
@@ -141,7 +138,7 @@ fn report(function: &Function, invocation: &Invocation, batch: &Batch<'_>, group
             }
         }
     }
-    Metrics { stack_name: &function.settings.stack_name }.root_activity(&numbers);
+    function.metrics().root_activity(&numbers);
 }
 
 fn sighting(

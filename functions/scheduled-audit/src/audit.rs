@@ -14,7 +14,6 @@ use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VE
 use shared::domain::request::Selection;
 use shared::domain::scope::{NotCovered, Undecided, is_within_any};
 use shared::examine::Examiner;
-use shared::metrics::Metrics;
 use shared::recorder::Recorder;
 use shared::runtime::{Function, Invocation, Problem};
 use shared::telemetry;
@@ -64,7 +63,7 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
         work.totals.add(record);
         done.add(record);
     }
-    Metrics { stack_name: &function.settings.stack_name }.work(&done);
+    function.metrics().work(&done);
     work.alerts = outcome.alerts;
     let (completeness, cursor) = match end {
         ListingEnd::Complete => (Completeness::Complete, None),

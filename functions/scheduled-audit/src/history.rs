@@ -2,7 +2,6 @@
 
 use shared::domain::audit_history::CompleteAudit;
 use shared::domain::record::AuditReport;
-use shared::metrics::Metrics;
 use shared::runtime::{Function, Problem};
 use time::OffsetDateTime;
 
@@ -23,7 +22,7 @@ impl History {
         let last = last.map_err(|failure| Problem::after("StateNotRead", &failure))?;
         if let Some(last) = &last {
             let age = OffsetDateTime::now_utc() - last.finished;
-            Metrics { stack_name: &function.settings.stack_name }.last_complete_audit(age);
+            function.metrics().last_complete_audit(age);
         }
         Ok(Self { last, run: work.run.clone() })
     }

@@ -14,11 +14,9 @@ mod work;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use serde_json::Value;
-use shared::aws::alerts::OutgoingEvent;
 use shared::domain::alert::{AuditCompletedDetail, DetailType};
 use shared::domain::record::{AccountRecord, AuditReport, Completeness, Verdict};
 use shared::domain::request::Selection;
-use shared::metrics::Metrics;
 use shared::runtime::{self, Disposition, Function, FunctionError, Invocation, Problem};
 use time::OffsetDateTime;
 use tracing::info;
@@ -110,13 +108,9 @@ async fn conclude(function: &Function, report: &AuditReport, work: &Work, histor
     let uri = location.uri(&function.settings.stores.evidence_bucket);
     let is_news = work.is_repeated || (is_of_everything && history.is_empty());
     let detail = AuditCompletedDetail::new(report, work.alerts, is_news, uri);
-    let event = OutgoingEvent::new(DetailType::AuditCompleted, &detail);
-    let event = event.map_err(|failure| Problem::after("AlertsNotSent", &failure))?;
-    if let Some(failure) = function.aws.put_events(&[event]).await.failure {
-        return Err(Problem::after("AlertsNotSent", &failure));
-    }
+    function.announce(DetailType::AuditCompleted, &detail).await?;
     if is_of_everything {
-        Metrics { stack_name: &function.settings.stack_name }.complete_audit(report);
+        function.metrics().complete_audit(report);
     }
     Ok(())
 }

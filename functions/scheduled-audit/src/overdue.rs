@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use shared::aws::alerts::OutgoingEvent;
 use shared::domain::alert::{AlertAccount, AlertDetail, DetailType, PerformedTask, TaskAction, in_one_line};
 use shared::domain::failure::Failure;
 use shared::domain::id::AccountId;
@@ -58,11 +57,7 @@ async fn close_one(
     };
     let account = AlertAccount { id: window.account_id.clone(), name };
     let detail = AlertDetail::of_task(account, task, Some(record), run, record.examined);
-    let event = OutgoingEvent::new(DetailType::TaskPerformed, &detail);
-    let event = event.map_err(|failure| Problem::after("AlertsNotSent", &failure))?;
-    if let Some(failure) = function.aws.put_events(&[event]).await.failure {
-        return Err(Problem::after("AlertsNotSent", &failure));
-    }
+    function.announce(DetailType::TaskPerformed, &detail).await?;
     // Overtaken: somebody opened it anew, and that one counts.
     let deleted = function.aws.delete_window(window).await.map(drop);
     deleted.map_err(|failure: Failure| Problem::after("StateNotWritten", &failure))

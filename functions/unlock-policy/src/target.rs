@@ -9,11 +9,9 @@ use shared::domain::failure::{Cause, Failure};
 use shared::domain::lock_out::{LockOut, PolicyHolder};
 use shared::domain::operator_answer::Answer;
 use shared::domain::operator_request::{QueueAddress, UnlockRequest, UnlockTarget};
-use shared::domain::posture::Run;
 use shared::domain::record::OpenedSession;
 use shared::domain::scope::CoveredAccount;
 use shared::domain::trigger::Trigger;
-use shared::metrics::Metrics;
 use shared::recorder::Recorder;
 use shared::runtime::{Function, Invocation, Problem};
 use time::OffsetDateTime;
@@ -113,7 +111,7 @@ impl<'a> Opened<'a> {
     async fn new(function: &Function, covered: &CoveredAccount, target: &'a UnlockTarget) -> Result<Self, Problem> {
         let aws = &function.aws;
         let failed = |failure: Failure| Problem::after("NotUnlocked", &failure);
-        let metrics = Metrics { stack_name: &function.settings.stack_name };
+        let metrics = function.metrics();
         match target {
             UnlockTarget::Bucket(name) => {
                 let session: RootSession<UnlockBucket> = aws.open_root_session(covered).await.map_err(failed)?;
@@ -234,7 +232,7 @@ async fn tell(
         resource: Some(resource),
         saved_policy: Some(saved),
     };
-    let run = Run { id: invocation.request_id.clone(), trigger: Trigger::Request, mode: function.settings.mode };
+    let run = function.run(invocation, Trigger::Request);
     let detail = AlertDetail::of_task(AlertAccount::from(account), task, None, &run, OffsetDateTime::now_utc());
     // It is kept with the account until the bus has taken it: nobody could find out later that it was done.
     let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);

@@ -10,7 +10,7 @@ use super::account::Account;
 use super::credentials::RootCredentials;
 use super::failure::Failure;
 use super::id::{AccountId, OrganizationId};
-use super::plan::{DeletionStep, HeldBack};
+use super::plan::{DeletionStep, HeldBack, in_words};
 use super::posture::Run;
 use super::record::{AccountRecord, AuditReport, SCHEMA_VERSION, Totals, Verdict};
 use super::request::{Mode, Selection};
@@ -190,6 +190,16 @@ pub struct AlertCounts {
 }
 
 impl DetailType {
+    pub const ALL: [Self; 7] = [
+        Self::Found,
+        Self::Deleted,
+        Self::DeletionFailed,
+        Self::NotVerified,
+        Self::RootActivity,
+        Self::TaskPerformed,
+        Self::AuditCompleted,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Found => "Root Credentials Found",
@@ -253,8 +263,7 @@ impl AlertDetail {
         description.extend(record.map(|record| format!("the account is {}", record.verdict)));
         let removed = record.map(|record| record.removed.clone()).unwrap_or_default();
         if !removed.is_empty() {
-            let removed: Vec<_> = removed.iter().map(ToString::to_string).collect();
-            description.push(format!("deleted: {}", removed.join(", ")));
+            description.push(format!("deleted: {}", in_words(&removed)));
         }
         Self {
             schema_version: SCHEMA_VERSION,
@@ -268,13 +277,13 @@ impl AlertDetail {
                 "nothing, if you know of it; else ask who may invoke the function"
             }
             .to_owned(),
-            since: now.replace_nanosecond(0).unwrap_or(now),
+            since: to_the_second(now),
             notify: true,
             run: run.id.clone(),
             trigger: run.trigger,
             mode: run.mode,
             verdict: record.map(|record| record.verdict),
-            examined: now.replace_nanosecond(0).unwrap_or(now),
+            examined: to_the_second(now),
             reappeared: false,
             failure: None,
             found: record.and_then(|record| record.found.clone()),
@@ -321,7 +330,7 @@ impl AuditCompletedDetail {
             headline: format!("{without} of {} accounts hold no root credentials", totals.accounts),
             description: description.join(". "),
             remedy: remedy.to_owned(),
-            since: report.started.replace_nanosecond(0).unwrap_or(report.started),
+            since: to_the_second(report.started),
             finished: report.finished,
             notify: is_news || alerts.not_notified > 0,
             run: report.run.clone(),
@@ -340,6 +349,11 @@ impl AuditCompletedDetail {
 pub fn minute(at: OffsetDateTime) -> String {
     let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     at.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
+}
+
+/// As it stands in an event.
+pub fn to_the_second(at: OffsetDateTime) -> OffsetDateTime {
+    at.replace_nanosecond(0).unwrap_or(at)
 }
 
 /// The text on one line, without double quotes and backslashes: EventBridge puts it as it is between quotes, in a line of
@@ -380,15 +394,7 @@ mod tests {
 
     #[test]
     fn a_detail_type_is_written_as_it_is_named() {
-        for detail_type in [
-            DetailType::Found,
-            DetailType::Deleted,
-            DetailType::DeletionFailed,
-            DetailType::NotVerified,
-            DetailType::RootActivity,
-            DetailType::TaskPerformed,
-            DetailType::AuditCompleted,
-        ] {
+        for detail_type in DetailType::ALL {
             assert_eq!(serde_json::to_value(detail_type).unwrap(), detail_type.as_str());
         }
     }

@@ -121,6 +121,11 @@ impl fmt::Display for DeletionStep {
     }
 }
 
+/// The steps in order, separated by commas.
+pub fn in_words(steps: &[DeletionStep]) -> String {
+    steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl HeldBack {
     /// An MFA device that stays because a credential that it protects does.
     pub fn protecting(serial_number: MfaSerialNumber) -> Self {

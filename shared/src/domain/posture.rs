@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::alert::{Alert, AlertAccount, AlertDetail, DetailType, in_one_line};
+use super::alert::{Alert, AlertAccount, AlertDetail, DetailType, in_one_line, to_the_second};
 use super::credentials::RootCredentials;
 use super::failure::{Cause, Recovery};
 use super::id::AccountId;
-use super::plan::DeletionStep;
+use super::plan::{DeletionStep, in_words};
 use super::record::{AccountRecord, SCHEMA_VERSION, Verdict};
 use super::request::Mode;
 use super::root_activity::Severity;
@@ -269,11 +269,6 @@ fn found(record: &AccountRecord) -> Option<Reading> {
     Some(Reading { at: record.examined, credentials })
 }
 
-/// As people read it.
-fn to_the_second(at: OffsetDateTime) -> OffsetDateTime {
-    at.replace_nanosecond(0).unwrap_or(at)
-}
-
 /// The same for the same look at the account, whoever sends it and however often.
 fn alert_id(account: &AccountId, examined: OffsetDateTime, detail_type: DetailType) -> String {
     let milliseconds = examined.unix_timestamp_nanos() / 1_000_000;
@@ -336,10 +331,10 @@ fn describe(record: &AccountRecord, removed: &[DeletionStep]) -> String {
         sentences.push(format!("found: {}", found.words()));
     }
     if !removed.is_empty() {
-        sentences.push(format!("deleted: {}", steps(removed)));
+        sentences.push(format!("deleted: {}", in_words(removed)));
     }
     if !record.attempted.is_empty() {
-        sentences.push(format!("deletions were sent, but not read to have been done: {}", steps(&record.attempted)));
+        sentences.push(format!("deletions were sent, but not read to have been done: {}", in_words(&record.attempted)));
     }
     if let Some(left) = record.left.as_ref().filter(|left| !left.is_empty()) {
         sentences.push(format!("left: {}", left.words()));
@@ -347,10 +342,6 @@ fn describe(record: &AccountRecord, removed: &[DeletionStep]) -> String {
     sentences.extend(record.reason.clone());
     sentences.extend(record.failure.as_ref().map(ToString::to_string));
     sentences.join("; ")
-}
-
-fn steps(steps: &[DeletionStep]) -> String {
-    steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn remedy(detail_type: DetailType, record: &AccountRecord, reappeared: bool) -> String {

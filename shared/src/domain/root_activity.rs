@@ -38,8 +38,8 @@ pub struct Sign {
 /// What was done as root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// A finding of GuardDuty, by its id: the same one comes again with a higher count.
-    Finding { id: String, kind: FindingKind },
+    /// A finding of GuardDuty. The same one comes again, with a higher count.
+    Finding(FindingKind),
     /// Something on the sign-in page.
     SignIn(SignIn),
     /// A call with root's own credentials that puts credentials back.
@@ -199,12 +199,12 @@ pub fn triage(sign: &Sign, facts: &Facts) -> Option<Triage> {
         (
             Activity::RootSessionCall
             | Activity::AssumeRoot
-            | Activity::Finding { kind: FindingKind::ShortTermRootCredentialUsage, .. },
+            | Activity::Finding(FindingKind::ShortTermRootCredentialUsage),
             _,
         ) => Triage::ForeignSession,
         (_, Standing::ManagementAccount) => Triage::ManagementAccount,
         (_, Standing::NotInOrganization) => Triage::OutsideOrganization,
-        (Activity::Finding { kind: FindingKind::Other(_), .. }, _) => Triage::OtherFinding,
+        (Activity::Finding(FindingKind::Other(_)), _) => Triage::OtherFinding,
         // What began before the window was opened is not what it was opened for.
         (_, Standing::Member { window: Some(window) }) if sign.observed.began() >= window.opened => {
             Triage::RecoveryWindow
@@ -289,7 +289,7 @@ impl Sign {
         match (triage, &self.activity) {
             (Triage::OwnSession | Triage::RecoveryWindow, _) => Severity::Informational,
             (Triage::ManagementAccount, _) => Severity::Critical,
-            (Triage::OtherFinding, Activity::Finding { kind: FindingKind::Other(severity), .. }) => *severity,
+            (Triage::OtherFinding, Activity::Finding(FindingKind::Other(severity))) => *severity,
             (Triage::OtherFinding | Triage::OutsideOrganization, _) => Severity::Medium,
             (Triage::ForeignSession, _) if self.is_attempt() => Severity::Low,
             (Triage::ForeignSession, _) => match self.observed.task {
@@ -314,20 +314,21 @@ impl Sign {
 
     /// What of it people know once they were told: who knows one of these, as something as severe, knows the sign.
     pub fn known_by(&self) -> Vec<String> {
-        let Observed { event_name, source_ip_address, access_key_id, principal, task, outcome, .. } = &self.observed;
+        let Observed { event_id, event_name, source_ip_address, access_key_id, principal, task, outcome, .. } =
+            &self.observed;
         let address = source_ip_address.as_deref().unwrap_or("an unknown address");
         // One use of root is seen by GuardDuty in each Region, and on the sign-in page before.
         let usage = || format!("root used from {address}");
         let session = || access_key_id.as_ref().map(|id| format!("session {id}"));
         match &self.activity {
             // From somewhere else it is somebody else, though GuardDuty may count it as the same.
-            Activity::Finding { id, kind } => {
+            Activity::Finding(kind) => {
                 let also = match kind {
                     FindingKind::RootCredentialUsage => Some(usage()),
                     FindingKind::ShortTermRootCredentialUsage => session(),
                     FindingKind::Other(_) => None,
                 };
-                [format!("finding {id} from {address}")].into_iter().chain(also).collect()
+                [format!("finding {event_id} from {address}")].into_iter().chain(also).collect()
             }
             // Anyone can try, from any address and as often as he likes.
             Activity::SignIn(_) if self.is_attempt() => vec![format!("{event_name} {outcome:?}")],

@@ -96,9 +96,8 @@ impl Reader<'_> {
             count: self.detail.pointer("/service/count").and_then(Value::as_u64),
             ..self.observed("/id")
         };
-        let id = observed.event_id.clone();
         let account = self.account("/accountId")?;
-        Ok(Some(Sign { account, activity: Activity::Finding { id, kind }, observed }))
+        Ok(Some(Sign { account, activity: Activity::Finding(kind), observed }))
     }
 
     fn sign_in(&self, sign_in: SignIn) -> Result<Option<Sign>, MalformedEvent> {

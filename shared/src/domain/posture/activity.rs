@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use time::OffsetDateTime;
 
-use super::{KnownActivity, Posture, Run, describe, to_the_second};
-use crate::domain::alert::{ActivityDetail, Alert, AlertAccount, AlertDetail, DetailType, in_one_line};
+use super::{KnownActivity, Posture, Run, describe};
+use crate::domain::alert::{ActivityDetail, Alert, AlertAccount, AlertDetail, DetailType, in_one_line, to_the_second};
 use crate::domain::id::AccountId;
 use crate::domain::record::{AccountRecord, SCHEMA_VERSION, Verdict};
 use crate::domain::root_activity::{Observed, QUIET, Severity, Sighting, Sign, Triage};

@@ -363,7 +363,7 @@ mod activity {
         let triage = if matches!(kind, FindingKind::Other(_)) { Triage::OtherFinding } else { Triage::RootUsage };
         let mut sighting = login(triage, Outcome::Success);
         let sign = &mut sighting.signs[0];
-        sign.activity = Activity::Finding { id: id.to_owned(), kind };
+        sign.activity = Activity::Finding(kind);
         sign.observed.event_id = id.to_owned();
         sign.observed.outcome = None;
         sign.observed.source_ip_address = Some(address.to_owned());

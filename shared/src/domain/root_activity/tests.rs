@@ -36,8 +36,15 @@ fn sign(activity: Activity, observed: Observed) -> Sign {
 }
 
 fn finding(kind: FindingKind) -> Sign {
-    let id = "b4cc276ec295e896933a5089da8502a3".to_owned();
-    sign(Activity::Finding { id, kind }, with_key(observed("a finding"), "ASIAEXAMPLEROOT00001"))
+    let event_id = "b4cc276ec295e896933a5089da8502a3".to_owned();
+    let observed = Observed { event_id, ..observed("a finding") };
+    sign(Activity::Finding(kind), with_key(observed, "ASIAEXAMPLEROOT00001"))
+}
+
+/// Another finding of the same kind.
+fn another(finding: &Sign) -> Sign {
+    let observed = Observed { event_id: "another".to_owned(), ..finding.observed.clone() };
+    Sign { observed, ..finding.clone() }
 }
 
 fn sign_in(sign_in: SignIn, outcome: Outcome) -> Sign {
@@ -176,19 +183,12 @@ fn knows(first: &Sign, second: &Sign) -> bool {
 fn one_use_of_root_is_one_piece_of_news_however_many_events_show_it() {
     let login = sign_in(SignIn::ConsoleLogin, Outcome::Success);
     let usage = finding(FindingKind::RootCredentialUsage);
-    let in_another_region = Sign {
-        activity: Activity::Finding { id: "another".to_owned(), kind: FindingKind::RootCredentialUsage },
-        ..usage.clone()
-    };
+    let in_another_region = another(&usage);
     let from_elsewhere = |sign: &Sign| {
         let source_ip_address = Some("198.51.100.7".to_owned());
         Sign { observed: Observed { source_ip_address, ..sign.observed.clone() }, ..sign.clone() }
     };
-    let other = finding(FindingKind::Other(Severity::Low));
-    let other = Sign {
-        activity: Activity::Finding { id: "another".to_owned(), kind: FindingKind::Other(Severity::Low) },
-        ..other
-    };
+    let other = another(&finding(FindingKind::Other(Severity::Low)));
     let failed = sign_in(SignIn::ConsoleLogin, Outcome::Failure);
     let created = sign(Activity::Call, with_key(observed("CreateAccessKey"), "ASIAEXAMPLEROOT00001"));
     let opened = assume_root(TaskPolicy::IamAuditRootUserCredentials);

@@ -28,9 +28,9 @@ impl Sign {
             Activity::SignIn(SignIn::EmailUpdated) => "changed the email address of the account".to_owned(),
             Activity::Call | Activity::RootSessionCall if has_failed => format!("was refused {event_name}"),
             Activity::Call | Activity::RootSessionCall => called(),
-            Activity::Finding { kind: FindingKind::Other(_), .. } => format!("is in the finding {event_name}"),
-            Activity::Finding { .. } if operation.is_some() => called(),
-            Activity::Finding { .. } => "was used".to_owned(),
+            Activity::Finding(FindingKind::Other(_)) => format!("is in the finding {event_name}"),
+            Activity::Finding(_) if operation.is_some() => called(),
+            Activity::Finding(_) => "was used".to_owned(),
             Activity::AssumeRoot => {
                 let verb = if has_failed { "was refused" } else { "opened" };
                 format!("{verb} a root session for {}", self.task())

@@ -38,7 +38,7 @@ fn a_finding_says_which_key_was_used_where_from() {
     let sign = sign(sample!("guardduty-root-credential-usage"));
     let id = "b4cc276ec295e896933a5089da8502a3";
     assert_eq!(sign.account.as_str(), "444455556666", "the member, not the administrator that has the finding");
-    assert_eq!(sign.activity, Activity::Finding { id: id.to_owned(), kind: FindingKind::RootCredentialUsage });
+    assert_eq!(sign.activity, Activity::Finding(FindingKind::RootCredentialUsage));
     let observed = serde_json::to_value(&sign.observed).unwrap();
     assert_eq!(
         observed,
@@ -90,7 +90,7 @@ fn every_sample_is_what_it_is() {
     }
     let short_term = sign(sample!("guardduty-short-term-root-credential-usage"));
     let kind = FindingKind::ShortTermRootCredentialUsage;
-    assert!(matches!(short_term.activity, Activity::Finding { kind: found, .. } if found == kind), "{short_term:?}");
+    assert_eq!(short_term.activity, Activity::Finding(kind), "{short_term:?}");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn any_finding_about_roots_key_counts_and_no_other() {
     {
         let finding = changed(sample, &[other.clone(), ("/detail/severity", json!(number))]);
         let kind = FindingKind::Other(severity);
-        assert!(matches!(sign(&finding).activity, Activity::Finding { kind: found, .. } if found == kind));
+        assert_eq!(sign(&finding).activity, Activity::Finding(kind));
     }
     let of_a_user = ("/detail/resource/accessKeyDetails/userType", json!("IAMUser"));
     assert!(matches!(read(&changed(sample, &[other, of_a_user])), Ok(RootEvent::Unrelated { .. })));

@@ -124,6 +124,8 @@ pub struct Settings {
     pub window_end: Option<WindowEnd>,
     pub stores: Stores,
     pub stack_name: String,
+    /// The name of the function, which Lambda itself sets.
+    pub function_name: String,
     pub concurrency: usize,
     pub tuning: Tuning,
 }
@@ -196,6 +198,7 @@ impl Settings {
         let evidence_bucket = reader.one(EVIDENCE_BUCKET);
         let event_bus = reader.one(EVENT_BUS_NAME);
         let stack_name = reader.one(STACK_NAME);
+        let function_name = (reader.lookup)("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
         let concurrency = reader.within(CONCURRENCY, 1, 200);
         let request_timeout = reader.within(REQUEST_TIMEOUT_MS, 10, 60_000);
         let retry_backoff = reader.within(RETRY_BACKOFF_MS, 0, 60_000);
@@ -208,6 +211,7 @@ impl Settings {
                 window_end,
                 stores: Stores { state_table: state_table?, evidence_bucket: evidence_bucket?, event_bus: event_bus? },
                 stack_name: stack_name?,
+                function_name,
                 concurrency: usize::try_from(concurrency?).ok()?,
                 tuning: Tuning {
                     request_timeout: Duration::from_millis(request_timeout?),

@@ -33,7 +33,7 @@ pub struct Examiner<'a> {
 impl Examiner<'_> {
     /// Examines the account if the scope covers it. In `Audit` mode nothing is changed.
     pub async fn examine(&self, account: &Account) -> AccountRecord {
-        let began = OffsetDateTime::now_utc();
+        let began = self.aws.now();
         let id = account.id.clone();
         let record = match self.cover(account).await {
             Ok(Coverage::Covered(covered)) => self.examine_in_time(account, &covered, began).await,
@@ -41,19 +41,19 @@ impl Examiner<'_> {
             Ok(Coverage::Undecided(undecided)) => AccountRecord::undecided(id, &undecided, began),
             Err(failure) => AccountRecord::unknown(id, failure, began),
         };
-        AccountRecord { examined: OffsetDateTime::now_utc(), ..record.named(&account.name) }
+        AccountRecord { examined: self.aws.now(), ..record.named(&account.name) }
     }
 
     /// INVARIANT (hands off): recovery windows are looked at anew for each account and before each deletion.
     async fn cover(&self, account: &Account) -> Result<Coverage, Failure> {
         let windows = self.windows.current().await?;
-        Ok(self.scope.cover(account, &windows, OffsetDateTime::now_utc()))
+        Ok(self.scope.cover(account, &windows, self.aws.now()))
     }
 
     /// What was made in a recovery window that should have ended is no production.
     async fn hold_back_of(&self, account: &AccountId) -> Result<HoldBack, Failure> {
         let windows = self.windows.current().await?;
-        let overdue = windows.overdue(account, OffsetDateTime::now_utc()).map(|window| window.opened);
+        let overdue = windows.overdue(account, self.aws.now()).map(|window| window.opened);
         let keys_created_before = self.hold_back.keys_created_before.into_iter().chain(overdue).min();
         Ok(HoldBack { keys_created_before, ..self.hold_back })
     }
@@ -89,7 +89,7 @@ impl Examiner<'_> {
             Ok(hold_back) => hold_back,
             Err(failure) => return record.fail(failure),
         };
-        let plan = DeletionPlan::new(&found, hold_back, OffsetDateTime::now_utc());
+        let plan = DeletionPlan::new(&found, hold_back, self.aws.now());
         record.held_back = plan.held_back().to_vec();
         record.found = Some(found);
         match self.mode {
@@ -151,12 +151,12 @@ pub async fn strip_at_the_end_of_a_window(
     hold_back: HoldBack,
     until: Instant,
 ) -> AccountRecord {
-    let mut record = AccountRecord::new(covered.id().clone(), Verdict::Unknown, OffsetDateTime::now_utc());
+    let mut record = AccountRecord::new(covered.id().clone(), Verdict::Unknown, aws.now());
     record = match timeout_at(until, strip_everything(aws, covered, hold_back, &mut record)).await {
         Ok(()) => record,
         Err(_) => AccountRecord { verdict: Verdict::Unknown, ..record }.with_failure(out_of_time()),
     };
-    AccountRecord { examined: OffsetDateTime::now_utc(), ..record.named(&account.name) }
+    AccountRecord { examined: aws.now(), ..record.named(&account.name) }
 }
 
 async fn strip_everything(aws: &Aws, covered: &CoveredAccount, hold_back: HoldBack, record: &mut AccountRecord) {
@@ -173,7 +173,7 @@ async fn strip_everything(aws: &Aws, covered: &CoveredAccount, hold_back: HoldBa
         record.verdict = Verdict::Clean;
         return;
     }
-    let plan = DeletionPlan::new(&found, hold_back, OffsetDateTime::now_utc());
+    let plan = DeletionPlan::new(&found, hold_back, aws.now());
     record.held_back = plan.held_back().to_vec();
     record.found = Some(found);
     if plan.is_empty() {

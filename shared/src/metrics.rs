@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use crate::domain::record::{AuditReport, CredentialCounts, Totals, Verdict};
 use crate::domain::root_activity::Triage;
 use crate::domain::task::TaskPolicy;
-use crate::telemetry;
+use crate::telemetry::Log;
 
 const NAMESPACE: &str = "Unroot";
 
@@ -20,6 +20,7 @@ const NAMESPACE: &str = "Unroot";
 #[derive(Clone, Copy, Debug)]
 pub struct Metrics<'a> {
     pub stack_name: &'a str,
+    pub log: &'a Log,
 }
 
 #[derive(Clone, Copy)]
@@ -76,8 +77,8 @@ impl Metrics<'_> {
     }
 
     fn put(self, dimension: Option<(&str, &str)>, metrics: &[Metric]) {
-        let timestamp = whole(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000);
-        telemetry::write_value(&self.line(timestamp, dimension, metrics));
+        let timestamp = whole(self.log.now().unix_timestamp_nanos() / 1_000_000);
+        self.log.write(&self.line(timestamp, dimension, metrics));
     }
 
     fn line(self, timestamp: u64, dimension: Option<(&str, &str)>, metrics: &[Metric]) -> Value {
@@ -118,10 +119,12 @@ fn whole(value: i128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::Clock;
 
     #[test]
     fn a_line_is_in_the_embedded_metric_format() {
-        let metrics = Metrics { stack_name: "unroot" };
+        let log = Log::to_standard_output(Clock::default());
+        let metrics = Metrics { stack_name: "unroot", log: &log };
         let line = metrics.line(1_700_000_000_000, Some(("Verdict", "Clean")), &[count("Accounts", 3)]);
         assert_eq!(
             line,

@@ -200,7 +200,7 @@ impl Worker {
             let batch = self.waiting.get(..length_of_batch(&self.waiting)).unwrap_or_default();
             let accounts: Vec<_> = batch.iter().map(|seen| seen.account().clone()).collect();
             let after = |index: usize, previous: Option<&Posture>| match batch.get(index) {
-                Some(seen) => Some(seen.posture(previous, &self.run)),
+                Some(seen) => Some(seen.posture(previous, &self.run, self.aws.now())),
                 None => previous.cloned(),
             };
             let postures = self.update(&accounts, after).await?;
@@ -278,7 +278,7 @@ impl Worker {
     /// it does not, so that is told now. So is root activity: somebody may be at work.
     async fn tell_what_cannot_be_found_again(&mut self) {
         for seen in self.waiting.iter().filter(|seen| !seen.can_be_found_again()) {
-            self.untold.extend(seen.posture(None, &self.run).unsent);
+            self.untold.extend(seen.posture(None, &self.run, self.aws.now()).unsent);
         }
         if let Err(failure) = self.tell().await {
             error!(%failure, untold = self.untold.len(), "changes are told nowhere but in this log");
@@ -295,13 +295,13 @@ impl Seen {
         }
     }
 
-    fn posture(&self, previous: Option<&Posture>, run: &Run) -> Posture {
+    fn posture(&self, previous: Option<&Posture>, run: &Run, now: OffsetDateTime) -> Posture {
         match self {
             Self::Account(record) => Posture::after(previous, record, run),
             Self::Activity { sighting, record, .. } => {
-                Posture::after_activity(previous, sighting, record.as_deref(), run, OffsetDateTime::now_utc())
+                Posture::after_activity(previous, sighting, record.as_deref(), run, now)
             }
-            Self::Task(task) => Posture::after_task(previous, task, run, OffsetDateTime::now_utc()),
+            Self::Task(task) => Posture::after_task(previous, task, run, now),
         }
     }
 

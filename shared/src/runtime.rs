@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -26,13 +26,14 @@ use crate::domain::recovery_window::RecoveryWindows;
 use crate::domain::scope::{Coverage, CoveredAccount};
 use crate::domain::trigger::Trigger;
 use crate::metrics::Metrics;
-use crate::telemetry;
+use crate::telemetry::{self, Log};
 
 /// What every handler is given.
 #[derive(Clone, Debug)]
 pub struct Function {
     pub settings: Settings,
     pub aws: Aws,
+    pub log: Log,
 }
 
 /// An invocation: its payload, its id, and when Lambda ends it.
@@ -82,15 +83,19 @@ where
     telemetry::init();
     let settings = Settings::from_environment().inspect_err(|error| error!(%error, "not started"))?;
     let aws = Aws::from_environment(&settings).await;
-    let function = Function { settings, aws };
-    let handle = service_fn(|event: LambdaEvent<Value>| handler(function.clone(), Invocation::from(event)));
+    let log = Log::to_standard_output(aws.clock().clone());
+    let function = Function { settings, aws, log };
+    let handle = service_fn(|event: LambdaEvent<Value>| {
+        let invocation = Invocation::new(event, function.aws.now());
+        handler(function.clone(), invocation)
+    });
     lambda_runtime::run(handle).await
 }
 
-impl From<LambdaEvent<Value>> for Invocation {
-    fn from(event: LambdaEvent<Value>) -> Self {
-        let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(event.context.deadline);
-        let time_allowed = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+impl Invocation {
+    pub fn new(event: LambdaEvent<Value>, now: OffsetDateTime) -> Self {
+        let deadline = OffsetDateTime::UNIX_EPOCH + Duration::from_millis(event.context.deadline);
+        let time_allowed = Duration::try_from(deadline - now).unwrap_or_default();
         Self {
             payload: event.payload,
             request_id: event.context.request_id,
@@ -98,9 +103,7 @@ impl From<LambdaEvent<Value>> for Invocation {
             time_allowed,
         }
     }
-}
 
-impl Invocation {
     /// When the last piece of work may be begun: so long before the end, or a quarter of a short invocation.
     pub fn last_start(&self, before_the_end: Duration) -> Instant {
         self.deadline - before_the_end.min(self.time_allowed / 4)
@@ -125,7 +128,7 @@ impl Invocation {
 
 impl Function {
     pub fn metrics(&self) -> Metrics<'_> {
-        Metrics { stack_name: &self.settings.stack_name }
+        Metrics { stack_name: &self.settings.stack_name, log: &self.log }
     }
 
     /// A run that is one invocation.
@@ -146,7 +149,7 @@ impl Function {
         let account = self.aws.describe_account(id).await;
         let account = account.map_err(|failure| Problem::after("AccountNotFound", &failure))?;
         let refused = |reason: String| Err(Problem::lasting("NotCovered", format!("account {id} {reason}")));
-        match self.settings.scope.cover(&account, windows, OffsetDateTime::now_utc()) {
+        match self.settings.scope.cover(&account, windows, self.aws.now()) {
             Coverage::Covered(covered) => Ok((account, covered)),
             Coverage::NotCovered(reason) => refused(format!("is not covered: {reason}")),
             Coverage::Undecided(undecided) => refused(format!("cannot be decided on: {undecided}")),

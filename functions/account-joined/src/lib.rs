@@ -19,9 +19,7 @@ use shared::events::account_joined::{self, Announcement};
 use shared::examine::Examiner;
 use shared::recorder::Recorder;
 use shared::runtime::{self, Disposition, Function, FunctionError, Invocation, Problem};
-use shared::telemetry;
 use shared::window_watch::WindowWatch;
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -99,7 +97,7 @@ impl<'a> Batch<'a> {
     }
 
     async fn examine(&mut self, id: &AccountId, message: &SqsMessage) -> Disposition {
-        let Function { aws, settings } = self.function;
+        let Function { aws, settings, .. } = self.function;
         let windows = match WindowWatch::begin(aws, settings.tuning).await {
             Ok(windows) => windows,
             Err(failure) => return Problem::after("StateNotRead", &failure).disposition(message),
@@ -107,7 +105,7 @@ impl<'a> Batch<'a> {
         let account = match aws.describe_account(id).await {
             Ok(account) => account,
             Err(failure) => {
-                let record = AccountRecord::unknown(id.clone(), failure, OffsetDateTime::now_utc());
+                let record = AccountRecord::unknown(id.clone(), failure, aws.now());
                 return self.conclude(record, message);
             }
         };
@@ -128,7 +126,7 @@ impl<'a> Batch<'a> {
     }
 
     fn conclude(&mut self, record: AccountRecord, message: &SqsMessage) -> Disposition {
-        telemetry::account_record(&self.invocation.request_id, &record);
+        self.function.log.account_record(&self.invocation.request_id, &record);
         self.done.add(&record);
         let disposition = Disposition::after(&record, message);
         // An account that is not ready yet is no news for anyone, unless something was done to it.

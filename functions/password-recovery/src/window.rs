@@ -21,7 +21,6 @@ use shared::domain::trigger::Trigger;
 use shared::examine::strip_at_the_end_of_a_window;
 use shared::recorder::Recorder;
 use shared::runtime::{Function, Invocation, Problem};
-use shared::telemetry;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use tracing::info;
@@ -33,7 +32,7 @@ pub(crate) async fn open(
     minutes: u32,
     why: Why,
 ) -> Result<Answer, Problem> {
-    let Function { aws, settings } = function;
+    let Function { aws, settings, .. } = function;
     if settings.mode == Mode::Audit {
         let message = "deployed in `Audit` mode, in which nothing is deleted, so the window could not be closed: deploy \
                        with `Mode=Enforce`";
@@ -44,7 +43,7 @@ pub(crate) async fn open(
     aws.check_window_schedule_name(id).map_err(|failure| Problem::after("NotPossible", &failure))?;
     // Its own recovery window is no obstacle.
     let (account, covered) = function.cover(id, &RecoveryWindows::default()).await?;
-    let now = to_the_second(OffsetDateTime::now_utc());
+    let now = to_the_second(aws.now());
     let ends = now + Duration::minutes(i64::from(minutes));
     let windows = aws.recovery_windows().await.map_err(|failure| Problem::after("StateNotRead", &failure))?;
     let previous = windows.of(id);
@@ -108,7 +107,7 @@ pub(crate) async fn close(
     why: &Why,
     made_for: Option<(OffsetDateTime, OffsetDateTime)>,
 ) -> Result<Answer, Problem> {
-    let Function { aws, settings } = function;
+    let Function { aws, settings, .. } = function;
     let windows = aws.recovery_windows().await.map_err(|failure| Problem::after("StateNotRead", &failure))?;
     let is_meant = |window: &&RecoveryWindow| made_for.is_none_or(|meant| meant == (window.opened, window.ends));
     let Some(window) = windows.of(id).filter(is_meant) else {
@@ -120,7 +119,7 @@ pub(crate) async fn close(
     // What was made in the window goes, whether it is used or not.
     let hold_back = HoldBack { keys_created_before: Some(window.opened), ..settings.hold_back };
     let record = strip_at_the_end_of_a_window(aws, &account, &covered, hold_back, invocation.work_until()).await;
-    telemetry::account_record(&invocation.request_id, &record);
+    function.log.account_record(&invocation.request_id, &record);
     let mut done = Totals::default();
     done.add(&record);
     function.metrics().work(&done);
@@ -202,7 +201,7 @@ async fn tell(
         resource: None,
         saved_policy: None,
     };
-    let detail = AlertDetail::of_task(AlertAccount::from(account), task, record, run, OffsetDateTime::now_utc());
+    let detail = AlertDetail::of_task(AlertAccount::from(account), task, record, run, function.aws.now());
     function.announce(DetailType::TaskPerformed, &detail).await
 }
 

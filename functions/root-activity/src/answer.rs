@@ -19,7 +19,6 @@ use shared::domain::trigger::Trigger;
 use shared::examine::Examiner;
 use shared::recorder::{Recorder, Unremembered};
 use shared::runtime::{self, Disposition, Function, Invocation, Problem};
-use shared::telemetry;
 use shared::window_watch::WindowWatch;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -52,17 +51,18 @@ pub(crate) async fn answer(
         Err(failure) => return batch.put_off(&Problem::after("StateNotRead", &failure)),
     };
     let unlooked = |_: &AccountId| Standing::Unknown;
-    let needing = triage_all(batch, own_sessions, unlooked).into_keys().filter(|(triage, _)| match triage {
-        Triage::RootUsage | Triage::OtherFinding => true,
-        Triage::OwnSession
-        | Triage::ForeignSession
-        | Triage::ManagementAccount
-        | Triage::OutsideOrganization
-        | Triage::RecoveryWindow => false,
-    });
+    let needing =
+        triage_all(batch, own_sessions, function.aws.now(), unlooked).into_keys().filter(|(triage, _)| match triage {
+            Triage::RootUsage | Triage::OtherFinding => true,
+            Triage::OwnSession
+            | Triage::ForeignSession
+            | Triage::ManagementAccount
+            | Triage::OutsideOrganization
+            | Triage::RecoveryWindow => false,
+        });
     let accounts = Accounts::look_up(function, invocation, needing.map(|(_, account)| account).collect()).await;
-    let now = OffsetDateTime::now_utc();
-    let groups = triage_all(batch, own_sessions, |id| accounts.standing(id, &open_windows, now));
+    let now = function.aws.now();
+    let groups = triage_all(batch, own_sessions, now, |id| accounts.standing(id, &open_windows, now));
     put_off_what_is_too_new(batch, &groups);
     report(function, invocation, batch, &groups);
 
@@ -75,7 +75,7 @@ pub(crate) async fn answer(
         groups.into_iter().partition(|((triage, _), _)| *triage == Triage::RootUsage);
     for ((triage, account), indices) in &others {
         if *triage != Triage::OwnSession {
-            let sighting = sighting(batch, *triage, account, indices, &accounts, &open_windows);
+            let sighting = sighting(batch, *triage, account, indices, &accounts, (&open_windows, now));
             recorder.record_activity(sighting, None, unremembered(batch, indices));
         }
         batch.decide(indices, |_| Disposition::Acknowledge);
@@ -101,8 +101,12 @@ async fn told_callers(function: &Function) -> ToldCallers {
     })
 }
 
-fn triage_all(batch: &Batch<'_>, own: &BTreeSet<AccessKeyId>, standing: impl Fn(&AccountId) -> Standing) -> Groups {
-    let now = OffsetDateTime::now_utc();
+fn triage_all(
+    batch: &Batch<'_>,
+    own: &BTreeSet<AccessKeyId>,
+    now: OffsetDateTime,
+    standing: impl Fn(&AccountId) -> Standing,
+) -> Groups {
     let mut groups = Groups::new();
     for (index, message, sign) in batch.signs() {
         let is_own_session = sign.observed.access_key_id.as_ref().is_some_and(|key| own.contains(key));
@@ -134,7 +138,7 @@ fn report(function: &Function, invocation: &Invocation, batch: &Batch<'_>, group
             if *triage == Triage::OwnSession {
                 debug!(%account, event = sign.observed.event_id, "our own session");
             } else {
-                telemetry::root_activity(&invocation.request_id, sign, *triage);
+                function.log.root_activity(&invocation.request_id, sign, *triage);
             }
         }
     }
@@ -147,13 +151,13 @@ fn sighting(
     account: &AccountId,
     indices: &[usize],
     accounts: &Accounts,
-    windows: &RecoveryWindows,
+    (windows, now): (&RecoveryWindows, OffsetDateTime),
 ) -> Sighting {
     Sighting {
         account: account.clone(),
         account_name: accounts.name(account),
         triage,
-        window: windows.open(account, OffsetDateTime::now_utc()).cloned(),
+        window: windows.open(account, now).cloned(),
         signs: batch.get(indices).filter_map(|heard| heard.sign.clone()).collect(),
     }
 }
@@ -189,10 +193,10 @@ async fn examine_all(
     while let Some(finished) = examined.next().await {
         // What is not begun comes again.
         let Some((account, indices, record)) = finished else { continue };
-        telemetry::account_record(&invocation.request_id, &record);
+        function.log.account_record(&invocation.request_id, &record);
         done.add(&record);
         let windows = windows.current().await.unwrap_or_default();
-        let sighting = sighting(batch, Triage::RootUsage, account, indices, accounts, &windows);
+        let sighting = sighting(batch, Triage::RootUsage, account, indices, accounts, (&windows, function.aws.now()));
         let is_attempt = sighting.severity() < Severity::High;
         batch.decide(indices, |message| match Disposition::after(&record, message) {
             // Anyone can try, and as often as he likes: people are told, and need no alarm about each.
@@ -214,8 +218,8 @@ async fn examine(
     signs: &[Sign],
     windows: &WindowWatch,
 ) -> AccountRecord {
-    let Function { aws, settings } = function;
-    let now = OffsetDateTime::now_utc();
+    let Function { aws, settings, .. } = function;
+    let now = aws.now();
     match looked {
         Some(Looked::Member(account)) => {
             let intruded = signs.iter().filter(|sign| sign.shows_an_intruder()).map(|sign| sign.observed.began()).min();

@@ -23,8 +23,9 @@ pub(crate) struct Heard<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn read(messages: &'a [SqsMessage]) -> Self {
-        Self(messages.iter().map(Heard::read).collect())
+    /// Reads what arrived up to now.
+    pub(crate) fn read(messages: &'a [SqsMessage], now: OffsetDateTime) -> Self {
+        Self(messages.iter().map(|message| Heard::read(message, now)).collect())
     }
 
     /// The keys that may be those of our own sessions.
@@ -74,9 +75,9 @@ impl<'a> Batch<'a> {
 }
 
 impl<'a> Heard<'a> {
-    fn read(message: &'a SqsMessage) -> Self {
+    fn read(message: &'a SqsMessage, now: OffsetDateTime) -> Self {
         let body = message.body.as_deref().unwrap_or_default();
-        let sent = runtime::sent_at(message).unwrap_or_else(OffsetDateTime::now_utc);
+        let sent = runtime::sent_at(message).unwrap_or(now);
         let (sign, disposition) = match root_activity::parse(body, sent) {
             Ok(RootEvent::Sign(sign)) => (Some(*sign), None),
             Ok(RootEvent::Unrelated { description }) => {

@@ -39,7 +39,7 @@ where
     // INVARIANT (never reacts to itself): what it opens is known to be its own before it shows up in any log.
     function.aws = function.aws.remembering_sessions_at_once();
     let messages = runtime::messages_of_queue(&invocation.payload)?;
-    let mut batch = Batch::read(&messages);
+    let mut batch = Batch::read(&messages, function.aws.now());
     let known = match own_sessions(&function.aws, &batch.keys()).await {
         Ok(own) => WindowWatch::begin(&function.aws, function.settings.tuning).await.map(|windows| (own, windows)),
         Err(failure) => Err(failure),

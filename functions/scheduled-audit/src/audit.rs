@@ -16,9 +16,7 @@ use shared::domain::scope::{NotCovered, Undecided, is_within_any};
 use shared::examine::Examiner;
 use shared::recorder::Recorder;
 use shared::runtime::{Function, Invocation, Problem};
-use shared::telemetry;
 use shared::window_watch::WindowWatch;
-use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -78,7 +76,7 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
         schema_version: SCHEMA_VERSION,
         run: work.run.clone(),
         started: work.started,
-        finished: OffsetDateTime::now_utc(),
+        finished: function.aws.now(),
         organization: organization.id,
         management_account: organization.management_account,
         mode: work.request.mode,
@@ -94,7 +92,7 @@ pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work
         problem => problem,
     };
     // The log has the records already, each on its own line.
-    telemetry::audit_report(&report);
+    function.log.audit_report(&report);
     let report = AuditReport { accounts: records.into_values().collect(), ..report };
     Ok(Share { report, work, rest, problem })
 }
@@ -139,7 +137,7 @@ async fn examine_all(
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             Outcome::Record(record) => {
-                telemetry::account_record(&work.run, &record);
+                function.log.account_record(&work.run, &record);
                 all.has_seen_management_account |= record.account_id == scope.management_account;
                 if !is_worth_another_look(&record) {
                     recorder.record(record.as_ref().clone());
@@ -158,7 +156,7 @@ async fn examine_all(
     }
     let unsettled: Vec<_> = all.records.values().filter(|record| is_worth_another_look(record)).collect();
     let unsettled: Vec<_> = unsettled.into_iter().map(|record| record.account_id.clone()).collect();
-    look_again(&examiner, work, *concurrency, last_start, &unsettled, &mut all.records).await;
+    look_again(function, &examiner, work, last_start, &unsettled, &mut all.records).await;
     for record in unsettled.iter().filter_map(|account| all.records.get(account)) {
         recorder.record(record.clone());
     }
@@ -173,9 +171,9 @@ fn not_the_whole_list() -> Failure {
 
 /// Examines once more what could not be read. No account is begun after `last_start`.
 async fn look_again(
+    function: &Function,
     examiner: &Examiner<'_>,
     work: &Work,
-    concurrency: usize,
     last_start: Instant,
     accounts: &[AccountId],
     records: &mut BTreeMap<AccountId, AccountRecord>,
@@ -183,14 +181,14 @@ async fn look_again(
     let outcomes = stream::iter(accounts)
         .take_while(|_| ready(Instant::now() < last_start))
         .map(|id| examine_named(examiner, id.clone()))
-        .buffer_unordered(concurrency);
+        .buffer_unordered(function.settings.concurrency);
     let mut outcomes = std::pin::pin!(outcomes);
     while let Some(later) = outcomes.next().await {
         let record = match records.remove(&later.account_id) {
             Some(earlier) => earlier.followed_by(later),
             None => later,
         };
-        telemetry::account_record(&work.run, &record);
+        function.log.account_record(&work.run, &record);
         records.insert(record.account_id.clone(), record);
     }
 }
@@ -214,9 +212,7 @@ async fn examine(examiner: &Examiner<'_>, selection: &Selection, listed: Listed)
         Listed::Account(account) => match is_selected(selection, &account) {
             Some(true) => examiner.examine(&account).await,
             Some(false) => return Outcome::NotSelected(account.id),
-            None => {
-                AccountRecord::undecided(account.id, &Undecided::Path, OffsetDateTime::now_utc()).named(&account.name)
-            }
+            None => AccountRecord::undecided(account.id, &Undecided::Path, examiner.aws.now()).named(&account.name),
         },
     };
     Outcome::Record(Box::new(record))
@@ -226,9 +222,9 @@ async fn examine_named(examiner: &Examiner<'_>, id: AccountId) -> AccountRecord 
     match examiner.aws.describe_account(&id).await {
         Ok(account) => examiner.examine(&account).await,
         Err(failure) if failure.cause == Cause::AccountNotFound => {
-            AccountRecord::not_covered(id, &NotCovered::NotInOrganization, OffsetDateTime::now_utc())
+            AccountRecord::not_covered(id, &NotCovered::NotInOrganization, examiner.aws.now())
         }
-        Err(failure) => AccountRecord::unknown(id, failure, OffsetDateTime::now_utc()),
+        Err(failure) => AccountRecord::unknown(id, failure, examiner.aws.now()),
     }
 }
 

@@ -3,7 +3,6 @@
 use shared::domain::audit_history::CompleteAudit;
 use shared::domain::record::AuditReport;
 use shared::runtime::{Function, Problem};
-use time::OffsetDateTime;
 
 use crate::evidence::Location;
 use crate::work::Work;
@@ -21,7 +20,7 @@ impl History {
         let last = function.aws.last_complete_audit().await;
         let last = last.map_err(|failure| Problem::after("StateNotRead", &failure))?;
         if let Some(last) = &last {
-            let age = OffsetDateTime::now_utc() - last.finished;
+            let age = function.aws.now() - last.finished;
             function.metrics().last_complete_audit(age);
         }
         Ok(Self { last, run: work.run.clone() })

@@ -18,7 +18,6 @@ use shared::domain::alert::{AuditCompletedDetail, DetailType};
 use shared::domain::record::{AccountRecord, AuditReport, Completeness, Verdict};
 use shared::domain::request::Selection;
 use shared::runtime::{self, Disposition, Function, FunctionError, Invocation, Problem};
-use time::OffsetDateTime;
 use tracing::info;
 
 use crate::audit::{Share, audit};
@@ -31,7 +30,7 @@ const LONGEST_ANSWER: usize = 5_000_000;
 
 pub async fn handle(function: Function, invocation: Invocation) -> Result<Value, FunctionError> {
     let Some(messages) = runtime::messages(&invocation.payload) else {
-        let (run_id, asked) = (invocation.request_id.as_str(), OffsetDateTime::now_utc());
+        let (run_id, asked) = (invocation.request_id.as_str(), function.aws.now());
         let delivery = Delivery { run: run_id, asked, is_repeated: false };
         let report = run(&function, &invocation, &invocation.payload, &delivery).await?;
         return answer(report);
@@ -48,7 +47,7 @@ async fn decide(function: &Function, invocation: &Invocation, message: &SqsMessa
     let body = message.body.as_deref().unwrap_or_default();
     // A message that comes again is the same run: it writes the same evidence and sends the same alerts.
     let run_id = message.message_id.as_deref().unwrap_or(&invocation.request_id);
-    let now = OffsetDateTime::now_utc();
+    let now = function.aws.now();
     let delivery = Delivery {
         run: run_id,
         // The clock of SQS is not ours: no audit begins after its own end.

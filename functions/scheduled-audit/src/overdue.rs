@@ -11,7 +11,6 @@ use shared::domain::record::{AccountRecord, Verdict};
 use shared::domain::recovery_window::RecoveryWindow;
 use shared::runtime::{Function, Problem};
 use shared::window_watch::WindowWatch;
-use time::OffsetDateTime;
 
 /// Closes the overdue windows of the accounts that were read. One whose account is not, stays for the next audit.
 pub(crate) async fn close(
@@ -20,7 +19,7 @@ pub(crate) async fn close(
     windows: &WindowWatch,
     records: &BTreeMap<AccountId, AccountRecord>,
 ) -> Result<(), Problem> {
-    let now = OffsetDateTime::now_utc();
+    let now = function.aws.now();
     let all = windows.current().await.map_err(|failure| Problem::after("StateNotRead", &failure))?;
     for window in all.all().filter(|window| window.ends <= now) {
         if let Some(record) = records.get(&window.account_id).filter(|record| is_done(record)) {

@@ -38,7 +38,7 @@ pub(crate) async fn unlock(
         return nothing_to_do(&account, request, &opened, replacement.as_ref());
     };
     refuse_what_is_no_lock_out(request, &opened, &policy)?;
-    let key = opened.key(request, invocation);
+    let key = opened.key(request, invocation, function.aws.now());
     let saved = function.aws.put_evidence(&key, "application/json", policy.clone().into_bytes()).await;
     saved.map_err(|failure| Problem::after("PolicyNotSaved", &failure))?;
     let saved = format!("s3://{}/{key}", function.settings.stores.evidence_bucket);
@@ -190,8 +190,8 @@ impl<'a> Opened<'a> {
     }
 
     /// Where the policy is saved: never in the place of another.
-    fn key(&self, request: &UnlockRequest, invocation: &Invocation) -> String {
-        let at = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
+    fn key(&self, request: &UnlockRequest, invocation: &Invocation, now: OffsetDateTime) -> String {
+        let at = now.format(format_description!("[year][month][day]T[hour][minute][second]Z"));
         let name = match self {
             Self::Bucket { bucket, .. } => bucket.name.to_string(),
             Self::Queue { queue, .. } => format!("{}/{}", queue.region, queue.name),
@@ -233,7 +233,7 @@ async fn tell(
         saved_policy: Some(saved),
     };
     let run = function.run(invocation, Trigger::Request);
-    let detail = AlertDetail::of_task(AlertAccount::from(account), task, None, &run, OffsetDateTime::now_utc());
+    let detail = AlertDetail::of_task(AlertAccount::from(account), task, None, &run, function.aws.now());
     // It is kept with the account until the bus has taken it: nobody could find out later that it was done.
     let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);
     recorder.record_task(detail);

@@ -11,6 +11,7 @@ pub mod state;
 
 mod api_failure;
 mod audit;
+mod clock;
 mod complete_lists;
 mod evidence;
 mod http;
@@ -22,6 +23,7 @@ mod unlock_bucket;
 mod unlock_queue;
 mod windows;
 
+pub use clock::Clock;
 pub use schedule::WindowSchedule;
 pub use strip::Stripping;
 pub use unlock_bucket::LocatedBucket;
@@ -52,12 +54,12 @@ pub struct Aws {
     s3: aws_sdk_s3::Client,
     eventbridge: aws_sdk_eventbridge::Client,
     scheduler: aws_sdk_scheduler::Client,
+    clock: Clock,
     stores: Stores,
     stack_name: String,
     opened_sessions: OpenedSessions,
     remembers: Remembers,
-    /// The name of this function.
-    function: String,
+    function_name: String,
     request_timeout: Duration,
     patience: Patience,
 }
@@ -112,11 +114,12 @@ impl Aws {
             s3: aws_sdk_s3::Client::new(&config),
             eventbridge: aws_sdk_eventbridge::Client::new(&config),
             scheduler: aws_sdk_scheduler::Client::new(&config),
+            clock: Clock::new(config.time_source().unwrap_or_default()),
             stores: stores.clone(),
             stack_name: settings.stack_name.clone(),
             opened_sessions: OpenedSessions::default(),
             remembers: Remembers::InBatches,
-            function: std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
+            function_name: settings.function_name.clone(),
             request_timeout: tuning.request_timeout,
             patience: Patience { first_wait: tuning.retry_backoff },
         }
@@ -124,6 +127,14 @@ impl Aws {
 }
 
 impl Aws {
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
     /// The waits before something is tried again that the SDK does not try again.
     pub fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
         self.patience.waits()

@@ -25,7 +25,6 @@ use std::marker::PhantomData;
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sts::config::Region;
 use aws_sdk_sts::types::PolicyDescriptorType;
-use time::OffsetDateTime;
 use tracing::info;
 
 use super::api_failure::{failed, unreadable};
@@ -138,7 +137,7 @@ impl Aws {
         let remembered = RememberedSession {
             session: session.opened.clone(),
             account_id: session.account.clone(),
-            function: self.function.clone(),
+            function: self.function_name.clone(),
         };
         self.remember_opened(remembered).await?;
         Ok(session)
@@ -176,7 +175,7 @@ impl Aws {
             .build();
         Ok(RootSession {
             account: account.id().clone(),
-            opened: OpenedSession { access_key_id, task: T::POLICY, opened: OffsetDateTime::now_utc() },
+            opened: OpenedSession { access_key_id, task: T::POLICY, opened: self.now() },
             credentials: SharedCredentialsProvider::new(credentials),
             iam: self.iam.clone(),
             s3: self.s3.clone(),

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, sleep, timeout_at};
 use tracing::{error, warn};
 
@@ -40,7 +40,6 @@ const MOST_OVERTAKEN: u32 = 10;
 #[derive(Debug)]
 pub struct Recorder {
     seen: mpsc::UnboundedSender<Seen>,
-    worker: JoinHandle<Recorded>,
 }
 
 /// What became of the records.
@@ -57,15 +56,19 @@ pub struct Recorded {
 }
 
 impl Recorder {
-    /// Begins to record for the run; `alerts` are those that it has raised so far. It ends before the invocation does.
-    pub fn start(aws: &Aws, run: Run, alerts: AlertCounts, invocation: &Invocation) -> Self {
-        let notifier = Notifier::new(run.trigger, alerts, BTreeSet::new());
-        Self::start_with(aws, run, notifier, invocation)
-    }
-
-    /// The same for who knows what people were told before.
-    pub fn start_with(aws: &Aws, run: Run, notifier: Notifier, invocation: &Invocation) -> Self {
+    /// Records for the run what `work` hands over while it works, and the rest afterwards. It ends before the invocation
+    /// does.
+    ///
+    /// Both are parts of one future: an invocation that is dropped leaves nothing behind that goes on.
+    pub async fn while_working<T>(
+        aws: &Aws,
+        run: Run,
+        notifier: Notifier,
+        invocation: &Invocation,
+        work: impl AsyncFnOnce(&Self) -> T,
+    ) -> (T, Recorded) {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let recorder = Self { seen: sender };
         let worker = Worker {
             aws: aws.clone(),
             run,
@@ -77,7 +80,14 @@ impl Recorder {
             recorded: Recorded { alerts: notifier.counts(), ..Recorded::default() },
             notifier,
         };
-        Self { seen: sender, worker: tokio::spawn(worker.work(receiver)) }
+        let working = async move {
+            let done = work(&recorder).await;
+            // The worker ends once it has done all that was handed over.
+            drop(recorder);
+            done
+        };
+        // Boxed, since a function would otherwise carry both futures wherever it goes.
+        join(Box::pin(working), Box::pin(worker.work(receiver))).await
     }
 
     pub fn record(&self, record: AccountRecord) {
@@ -95,18 +105,8 @@ impl Recorder {
     }
 
     fn send(&self, seen: Seen) {
-        // The worker ends only after this sender is gone, or by a panic that `finish` reports.
+        // The worker ends only after this sender is gone.
         let _ = self.seen.send(seen);
-    }
-
-    /// Returns once all is remembered and told, or with the problem when the time is up.
-    pub async fn finish(self) -> Recorded {
-        drop(self.seen);
-        self.worker.await.unwrap_or_else(|panicked| {
-            let problem =
-                Problem { recovery: Recovery::Retry, ..Problem::lasting("NotRecorded", panicked.to_string()) };
-            Recorded { problem: Some(problem), ..Recorded::default() }
-        })
     }
 }
 
@@ -147,6 +147,11 @@ impl Worker {
         let (mut sessions, mut patience) = (every(REMEMBER_SESSIONS_EVERY), every(WAIT_FOR_A_BATCH));
         loop {
             tokio::select! {
+                // In this order, and so in the same order in each run. The timers are seldom due.
+                biased;
+                // What fails here fails again with the records, and is reported then.
+                _ = sessions.tick() => self.aws.remember_opened_sessions(1).await.unwrap_or_default(),
+                _ = patience.tick() => self.flush(1).await,
                 received = seen.recv_many(&mut self.waiting, BATCH) => {
                     if received == 0 {
                         break;
@@ -157,9 +162,6 @@ impl Worker {
                         self.flush(least).await;
                     }
                 }
-                _ = patience.tick() => self.flush(1).await,
-                // What fails here fails again with the records, and is reported then.
-                _ = sessions.tick() => self.aws.remember_opened_sessions(1).await.unwrap_or_default(),
             }
         }
         self.flush(1).await;

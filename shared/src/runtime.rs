@@ -87,7 +87,7 @@ where
     let function = Function { settings, aws, log };
     let handle = service_fn(|event: LambdaEvent<Value>| {
         let invocation = Invocation::new(event, function.aws.now());
-        handler(function.clone(), invocation)
+        Box::pin(handler(function.clone(), invocation))
     });
     lambda_runtime::run(handle).await
 }

@@ -11,8 +11,8 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use serde_json::Value;
 use shared::aws::queue::Rejection;
 use shared::domain::account::AccountState;
-use shared::domain::alert::AlertCounts;
 use shared::domain::id::AccountId;
+use shared::domain::notification::Notifier;
 use shared::domain::record::{AccountRecord, Totals, Verdict};
 use shared::domain::trigger::Trigger;
 use shared::events::account_joined::{self, Announcement};
@@ -28,15 +28,15 @@ const LAST_START: Duration = Duration::from_secs(30);
 
 pub async fn handle(function: Function, invocation: Invocation) -> Result<Value, FunctionError> {
     let messages = runtime::messages_of_queue(&invocation.payload)?;
-    let mut batch = Batch::begin(&function, &invocation);
-    let mut decisions = Vec::new();
-    for message in &messages {
-        decisions.push(batch.decide(message).await);
-    }
-    let problem = batch.end().await;
+    let run = function.run(&invocation, Trigger::AccountJoined);
+    let notifier = Notifier::new(run.trigger);
+    let (decisions, recorded) = Recorder::while_working(&function.aws, run, notifier, &invocation, async |recorder| {
+        Batch::new(&function, &invocation, recorder).decide_all(&messages).await
+    })
+    .await;
     let mut response = SqsBatchResponse::default();
     for (message, decision) in messages.iter().zip(decisions) {
-        let disposition = decision.once_recorded(problem.as_ref(), message);
+        let disposition = decision.once_recorded(recorded.problem.as_ref(), message);
         function.dispose(message, disposition, &mut response).await;
     }
     runtime::answer(&response)
@@ -46,22 +46,24 @@ pub async fn handle(function: Function, invocation: Invocation) -> Result<Value,
 struct Batch<'a> {
     function: &'a Function,
     invocation: &'a Invocation,
-    recorder: Recorder,
+    recorder: &'a Recorder,
     examined: BTreeMap<AccountId, Disposition>,
     done: Totals,
 }
 
 impl<'a> Batch<'a> {
-    fn begin(function: &'a Function, invocation: &'a Invocation) -> Self {
-        let run = function.run(invocation, Trigger::AccountJoined);
-        let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);
+    fn new(function: &'a Function, invocation: &'a Invocation, recorder: &'a Recorder) -> Self {
         Self { function, invocation, recorder, examined: BTreeMap::new(), done: Totals::default() }
     }
 
-    /// Returns what could not be remembered or told.
-    async fn end(self) -> Option<Problem> {
+    /// What becomes of each message, in order, once all of it is recorded.
+    async fn decide_all(mut self, messages: &[SqsMessage]) -> Vec<Disposition> {
+        let mut decisions = Vec::new();
+        for message in messages {
+            decisions.push(self.decide(message).await);
+        }
         self.function.metrics().work(&self.done);
-        self.recorder.finish().await.problem
+        decisions
     }
 
     async fn decide(&mut self, message: &SqsMessage) -> Disposition {

@@ -5,11 +5,10 @@ use shared::aws::WindowSchedule;
 use shared::aws::root_session::{CreatePassword, RootSession};
 use shared::aws::state::Written;
 use shared::domain::account::Account;
-use shared::domain::alert::{
-    AlertAccount, AlertCounts, AlertDetail, DetailType, PerformedTask, TaskAction, minute, to_the_second,
-};
+use shared::domain::alert::{AlertAccount, AlertDetail, DetailType, PerformedTask, TaskAction, minute, to_the_second};
 use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::AccountId;
+use shared::domain::notification::Notifier;
 use shared::domain::operator_answer::Answer;
 use shared::domain::operator_request::Why;
 use shared::domain::plan::HoldBack;
@@ -124,9 +123,11 @@ pub(crate) async fn close(
     done.add(&record);
     function.metrics().work(&done);
     let run = function.run(invocation, Trigger::WindowEnded);
-    let recorder = Recorder::start(aws, run.clone(), AlertCounts::default(), invocation);
-    recorder.record(record.clone());
-    let outcome = recorder.finish().await;
+    let notifier = Notifier::new(run.trigger);
+    let recording = Recorder::while_working(aws, run.clone(), notifier, invocation, async |recorder| {
+        recorder.record(record.clone());
+    });
+    let ((), outcome) = recording.await;
     not_closed(&record)?;
     outcome.problem.map_or(Ok(()), Err)?;
     tell(function, invocation, &run, &account, (TaskAction::RecoveryClosed, window), why, Some(&record)).await?;

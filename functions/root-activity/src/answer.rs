@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
 use futures_util::{StreamExt as _, stream};
-use shared::domain::alert::AlertCounts;
 use shared::domain::failure::{Cause, Failure};
 use shared::domain::id::{AccessKeyId, AccountId};
 use shared::domain::notification::{Notifier, ToldCallers};
@@ -69,21 +68,21 @@ pub(crate) async fn answer(
     let is_foreign = groups.keys().any(|(triage, _)| *triage == Triage::ForeignSession);
     let told_callers = if is_foreign { told_callers(function).await } else { ToldCallers::default() };
     let run = function.run(invocation, Trigger::RootActivity);
-    let notifier = Notifier::new(run.trigger, AlertCounts::default(), told_callers.known(now));
-    let recorder = Recorder::start_with(&function.aws, run, notifier, invocation);
+    let notifier = Notifier::new(run.trigger).knowing(told_callers.known(now));
     let (usages, others): (Groups, Groups) =
         groups.into_iter().partition(|((triage, _), _)| *triage == Triage::RootUsage);
-    for ((triage, account), indices) in &others {
-        if *triage != Triage::OwnSession {
-            let sighting = sighting(batch, *triage, account, indices, &accounts, (&open_windows, now));
-            recorder.record_activity(sighting, None, unremembered(batch, indices));
+    let recording = Recorder::while_working(&function.aws, run, notifier, invocation, async |recorder| {
+        for ((triage, account), indices) in &others {
+            if *triage != Triage::OwnSession {
+                let sighting = sighting(batch, *triage, account, indices, &accounts, (&open_windows, now));
+                recorder.record_activity(sighting, None, unremembered(batch, indices));
+            }
+            batch.decide(indices, |_| Disposition::Acknowledge);
         }
-        batch.decide(indices, |_| Disposition::Acknowledge);
-    }
-    let done = examine_all(function, invocation, batch, &usages, &accounts, windows, &recorder).await;
-    function.metrics().work(&done);
-
-    let outcome = recorder.finish().await;
+        let done = examine_all(function, invocation, batch, &usages, &accounts, windows, recorder).await;
+        function.metrics().work(&done);
+    });
+    let ((), outcome) = recording.await;
     if let Some(callers) = told_callers.with(&outcome.callers, now)
         && let Err(failure) = function.aws.write_told_callers(&callers).await
     {

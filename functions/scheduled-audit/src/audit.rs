@@ -9,6 +9,7 @@ use shared::config::Settings;
 use shared::domain::account::Account;
 use shared::domain::failure::{Cause, Failure, Recovery};
 use shared::domain::id::AccountId;
+use shared::domain::notification::Notifier;
 use shared::domain::posture::Run;
 use shared::domain::record::{AccountRecord, AuditReport, Completeness, SCHEMA_VERSION, Totals};
 use shared::domain::request::Selection;
@@ -42,18 +43,23 @@ pub(crate) struct Share {
 }
 
 /// Audits from the work's cursor on, until the accounts or the time are at their end.
-pub(crate) async fn audit(function: &Function, invocation: &Invocation, mut work: Work) -> Result<Share, NotReady> {
+pub(crate) async fn audit(function: &Function, invocation: &Invocation, work: Work) -> Result<Share, NotReady> {
     let organization = check_organization(function, &work).await?;
     let windows = WindowWatch::begin(&function.aws, function.settings.tuning).await.map_err(NotReady::State)?;
     let run = Run { id: work.run.clone(), trigger: work.request.trigger, mode: work.request.mode };
-    let recorder = Recorder::start(&function.aws, run.clone(), work.alerts, invocation);
-    let mut examined = examine_all(function, invocation, &work, &windows, &recorder).await;
-    if is_cursor_refused(&work, &examined) {
-        warn!(run = work.run, "the cursor of the continuation is refused: from the beginning");
-        work = work.restarted();
-        examined = examine_all(function, invocation, &work, &windows, &recorder).await;
-    }
-    let outcome = recorder.finish().await;
+    let notifier = Notifier::new(run.trigger).counting_from(work.alerts);
+    let ((mut work, examined), outcome) =
+        Recorder::while_working(&function.aws, run.clone(), notifier, invocation, async |recorder| {
+            let examined = examine_all(function, invocation, &work, &windows, recorder).await;
+            if !is_cursor_refused(&work, &examined) {
+                return (work, examined);
+            }
+            warn!(run = work.run, "the cursor of the continuation is refused: from the beginning");
+            let work = work.restarted();
+            let examined = examine_all(function, invocation, &work, &windows, recorder).await;
+            (work, examined)
+        })
+        .await;
     let Examined { mut records, has_seen_management_account, end } = examined;
     let mut done = Totals::default();
     for (account, record) in &mut records {

@@ -4,9 +4,10 @@ use serde_json::Value;
 use shared::aws::LocatedBucket;
 use shared::aws::root_session::{RootSession, UnlockBucket, UnlockQueue};
 use shared::domain::account::Account;
-use shared::domain::alert::{AlertAccount, AlertCounts, AlertDetail, PerformedTask, TaskAction};
+use shared::domain::alert::{AlertAccount, AlertDetail, PerformedTask, TaskAction};
 use shared::domain::failure::{Cause, Failure};
 use shared::domain::lock_out::{LockOut, PolicyHolder};
+use shared::domain::notification::Notifier;
 use shared::domain::operator_answer::Answer;
 use shared::domain::operator_request::{QueueAddress, UnlockRequest, UnlockTarget};
 use shared::domain::record::OpenedSession;
@@ -235,7 +236,10 @@ async fn tell(
     let run = function.run(invocation, Trigger::Request);
     let detail = AlertDetail::of_task(AlertAccount::from(account), task, None, &run, function.aws.now());
     // It is kept with the account until the bus has taken it: nobody could find out later that it was done.
-    let recorder = Recorder::start(&function.aws, run, AlertCounts::default(), invocation);
-    recorder.record_task(detail);
-    recorder.finish().await.problem.map_or(Ok(()), Err)
+    let notifier = Notifier::new(run.trigger);
+    let recording = Recorder::while_working(&function.aws, run, notifier, invocation, async |recorder| {
+        recorder.record_task(detail);
+    });
+    let ((), recorded) = recording.await;
+    recorded.problem.map_or(Ok(()), Err)
 }

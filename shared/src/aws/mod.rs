@@ -105,15 +105,19 @@ impl Aws {
             .retry_partition(unrationed("iam"))
             .interceptor(complete_lists::CompleteLists);
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config).retry_partition(unrationed("dynamodb"));
+        let sqs = aws_sdk_sqs::config::Builder::from(&config).retry_partition(rationed("sqs"));
+        let s3 = aws_sdk_s3::config::Builder::from(&config).retry_partition(rationed("s3"));
+        let eventbridge = aws_sdk_eventbridge::config::Builder::from(&config).retry_partition(rationed("eventbridge"));
+        let scheduler = aws_sdk_scheduler::config::Builder::from(&config).retry_partition(rationed("scheduler"));
         Self {
             sts: aws_sdk_sts::Client::from_conf(sts.build()),
             iam: aws_sdk_iam::Client::from_conf(strip::with_conflicts_retried(iam).build()),
             organizations: aws_sdk_organizations::Client::from_conf(organizations.build()),
-            sqs: aws_sdk_sqs::Client::new(&config),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
-            s3: aws_sdk_s3::Client::new(&config),
-            eventbridge: aws_sdk_eventbridge::Client::new(&config),
-            scheduler: aws_sdk_scheduler::Client::new(&config),
+            s3: aws_sdk_s3::Client::from_conf(s3.build()),
+            eventbridge: aws_sdk_eventbridge::Client::from_conf(eventbridge.build()),
+            scheduler: aws_sdk_scheduler::Client::from_conf(scheduler.build()),
             clock: Clock::new(config.time_source().unwrap_or_default()),
             stores: stores.clone(),
             stack_name: settings.stack_name.clone(),
@@ -146,6 +150,12 @@ impl Aws {
 /// of a call and the number of accounts at once.
 fn unrationed(service: &'static str) -> RetryPartition {
     RetryPartition::custom(service).token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// Retries within the SDK's quota for all calls of a service. The quota is that of these clients alone: the SDK's own
+/// would be shared by everything in the process.
+fn rationed(service: &'static str) -> RetryPartition {
+    RetryPartition::custom(service).build()
 }
 
 impl Patience {

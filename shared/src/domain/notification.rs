@@ -56,13 +56,25 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// `counts` are those of the run before, `callers` those of whom people know.
-    pub fn new(trigger: Trigger, counts: AlertCounts, callers: BTreeSet<String>) -> Self {
+    /// For a run that has raised no alerts yet.
+    pub fn new(trigger: Trigger) -> Self {
         let is_summed_up = match trigger {
             Trigger::Schedule | Trigger::Request => true,
             Trigger::AccountJoined | Trigger::RootActivity | Trigger::WindowEnded => false,
         };
-        Self { is_summed_up, counts, callers }
+        Self { is_summed_up, counts: AlertCounts::default(), callers: BTreeSet::new() }
+    }
+
+    /// Goes on from the alerts that the run has raised so far.
+    #[must_use]
+    pub fn counting_from(self, counts: AlertCounts) -> Self {
+        Self { counts, ..self }
+    }
+
+    /// Leaves out the callers of whose root sessions people have had a message.
+    #[must_use]
+    pub fn knowing(self, callers: BTreeSet<String>) -> Self {
+        Self { callers, ..self }
     }
 
     /// Root activity left out, which is no change that an audit found.
@@ -151,7 +163,7 @@ mod tests {
     }
 
     fn notifier(trigger: Trigger) -> Notifier {
-        Notifier::new(trigger, AlertCounts::default(), BTreeSet::new())
+        Notifier::new(trigger)
     }
 
     /// The accounts of whose alerts people have a message.

@@ -7,15 +7,11 @@ use shared::domain::record::Verdict;
 use simulator::aws::NewAccount;
 use simulator::deployment::Bus;
 use simulator::organization::{AccountState, LoginProfile, RootCredentials};
-use time::OffsetDateTime;
 
-use crate::stage::{ACCOUNT_JOINED, ACQUIRED, EXEMPT, MANAGEMENT, SHOP, Stage, auditing, id, organization};
+use crate::stage::{ACCOUNT_JOINED, ACQUIRED, EXEMPT, MANAGEMENT, NOW, SHOP, Stage, auditing, id, organization};
 
 fn password() -> RootCredentials {
-    RootCredentials {
-        login_profile: Some(LoginProfile { create_date: OffsetDateTime::now_utc() }),
-        ..RootCredentials::default()
-    }
+    RootCredentials { login_profile: Some(LoginProfile { create_date: NOW }), ..RootCredentials::default() }
 }
 
 fn account(name: &str, root: RootCredentials) -> NewAccount {
@@ -38,7 +34,7 @@ fn reasons(stage: &Stage) -> Vec<String> {
     dead.iter().map(|message| message.attributes["ErrorMessage"]["StringValue"].as_str().unwrap().to_owned()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_invited_account_is_stripped() {
     let stage = Stage::enforcing().await;
     let invited = stage.aws.invite_account(account("invited", password()));
@@ -48,7 +44,7 @@ async fn an_invited_account_is_stripped() {
     assert_eq!(stage.changes(), [format!("iam:DeleteLoginProfile {invited}")]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_created_account_is_verified() {
     let stage = Stage::enforcing().await;
     let created = stage.aws.create_account(account("created", RootCredentials::default()));
@@ -57,7 +53,7 @@ async fn a_created_account_is_verified() {
     assert!(stage.changes().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_stripped_in_audit_mode() {
     let stage = Stage::set(organization(), auditing()).await;
     let invited = stage.aws.invite_account(account("invited", password()));
@@ -67,7 +63,7 @@ async fn nothing_is_stripped_in_audit_mode() {
 }
 
 /// Each of the four events leads to the account, through the rules of both templates.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_announcement_leads_to_the_account() {
     for event in [
         "organizations-create-account-result-succeeded",
@@ -84,7 +80,7 @@ async fn every_announcement_leads_to_the_account() {
 }
 
 /// A created account is announced twice, a managed one three times: it is stripped once.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_is_announced_several_times_is_stripped_once() {
     let stage = Stage::enforcing().await;
     for event in [
@@ -104,7 +100,7 @@ async fn an_account_that_is_announced_several_times_is_stripped_once() {
     assert_eq!(stripped, 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_is_not_ready_is_tried_again_for_more_than_an_hour() {
     let stage = Stage::enforcing().await;
     let begin = stage.aws.clock().now();
@@ -125,7 +121,7 @@ async fn an_account_that_is_not_ready_is_tried_again_for_more_than_an_hour() {
     assert_eq!(stage.deployment.dead_letters(ACCOUNT_JOINED).unwrap().len(), 1, "and not lost");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_is_not_active_yet_is_waited_for() {
     let stage = Stage::enforcing().await;
     let pending = stage.aws.invite_account(account("pending", password()));
@@ -151,7 +147,7 @@ async fn an_account_that_is_not_active_yet_is_waited_for() {
 }
 
 /// A service control policy does not go away by waiting: a person is told at once.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_only_a_person_can_mend_is_set_aside_with_its_remedy() {
     let stage = Stage::enforcing().await;
     stage.deployment.put_event(Bus::Default, &announcing("organizations-account-joined-invited", ACQUIRED));
@@ -163,7 +159,7 @@ async fn what_only_a_person_can_mend_is_set_aside_with_its_remedy() {
     assert_eq!(stage.deployment.outcomes(ACCOUNT_JOINED).unwrap().len(), 1, "tried once");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_covered_is_left_alone() {
     let stage = Stage::enforcing().await;
     stage.aws.with_organization(|organization| {
@@ -177,7 +173,7 @@ async fn what_is_not_covered_is_left_alone() {
 }
 
 /// The bus lets nobody but the management account in, the rule looks again, and so does the function.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_event_of_another_account_is_refused() {
     let stage = Stage::enforcing().await;
     let mut forged = announcing("organizations-account-joined-invited", SHOP);
@@ -190,7 +186,7 @@ async fn an_event_of_another_account_is_refused() {
     assert!(reasons[0].starts_with(&format!("`account` is {ACQUIRED}")), "{reasons:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_malformed_event_is_set_aside_and_never_guessed_at() {
     let stage = Stage::enforcing().await;
     let created = announcing("organizations-create-account-result-succeeded", SHOP);
@@ -222,7 +218,7 @@ async fn a_malformed_event_is_set_aside_and_never_guessed_at() {
 }
 
 /// What the rule should not have let through is acknowledged, and said aloud.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_unrelated_event_is_ignored_loudly() {
     let stage = Stage::enforcing().await;
     for event in ["guardduty-root-credential-usage", "organizations-close-account-result"] {
@@ -237,7 +233,7 @@ async fn an_unrelated_event_is_ignored_loudly() {
     assert!(reasons(&stage).is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_is_in_no_organization_is_given_up_after_waiting() {
     let stage = Stage::enforcing().await;
     let event = announcing("organizations-account-joined-invited", "000000000001");

@@ -1,15 +1,16 @@
 //! What people are told: each change once, whatever fails on the way, and nothing that they know already.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::domain::record::Verdict;
 use simulator::aws::{Fault, FaultKind, NewAccount};
-use simulator::organization::{LoginProfile, Organization, RootCredentials};
-use time::OffsetDateTime;
+use simulator::organization::{LoginProfile, RootCredentials};
 
-use crate::stage::{ACQUIRED, BEING_SET_UP, SCHEDULED_AUDIT, SHOP, Stage, auditing, enforcing, id, organization};
+use crate::stage::{
+    ACQUIRED, BEING_SET_UP, NOW, SCHEDULED_AUDIT, SHOP, Stage, auditing, enforcing, id, organization, patient,
+    sample_organization,
+};
 
 const FOUND: &str = "Root Credentials Found";
 const DELETED: &str = "Root Credentials Deleted";
@@ -33,11 +34,11 @@ fn expected(alerts: &[(&str, &str)]) -> Vec<(String, String)> {
 fn put_a_password_back(stage: &Stage, account: &str) {
     stage.aws.with_organization(|organization| {
         let root = &mut organization.accounts.get_mut(&id(account)).unwrap().root;
-        root.login_profile = Some(LoginProfile { create_date: OffsetDateTime::now_utc() });
+        root.login_profile = Some(LoginProfile { create_date: NOW });
     });
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_new_is_told_once() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -54,7 +55,7 @@ async fn what_is_new_is_told_once() {
     assert_eq!(headlines, [format!("Root credentials were back in shop ({SHOP}) and are deleted")]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_audit_mode_credentials_are_told_when_they_are_found() {
     let stage = Stage::set(organization(), auditing()).await;
     stage.scheduled_audit().await;
@@ -64,7 +65,7 @@ async fn in_audit_mode_credentials_are_told_when_they_are_found() {
     assert_eq!(alerts(&stage), first);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_joins_is_told_if_it_had_something() {
     let stage = Stage::enforcing().await;
     let root = organization().accounts[&id(SHOP)].root.clone();
@@ -85,10 +86,10 @@ async fn an_account_that_joins_is_told_if_it_had_something() {
 }
 
 /// Everything that a person is told is told in words, about an account with its name, and not more than once.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_changes_are_one_message() {
     let patient = enforcing().with_variable("REQUEST_TIMEOUT_MS", "5000");
-    let stage = Stage::set(Organization::sample(400).unwrap(), patient).await;
+    let stage = Stage::set(sample_organization(400), patient).await;
     stage.scheduled_audit().await;
     let events = stage.events();
     let (completed, alerts): (Vec<_>, Vec<_>) = events.iter().partition(|event| event["detail-type"] == COMPLETED);
@@ -107,7 +108,7 @@ async fn many_changes_are_one_message() {
 
 /// The strip is done, and cannot be remembered, told or proven for a while: the log says so at once, the message comes
 /// again, and in the end each account was told of once.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_change_is_told_once_whatever_fails_on_the_way() {
     for operation in ["dynamodb:TransactWriteItems", "dynamodb:BatchGetItem", "events:PutEvents", "s3:PutObject"] {
         for (kind, times) in [
@@ -134,7 +135,7 @@ async fn a_change_is_told_once_whatever_fails_on_the_way() {
 }
 
 /// Without state nothing can be told apart from what was told before, but what was deleted cannot be found again.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_deleted_is_told_even_if_it_cannot_be_remembered() {
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("dynamodb:TransactWriteItems", FaultKind::Denied));
@@ -147,7 +148,7 @@ async fn what_was_deleted_is_told_even_if_it_cannot_be_remembered() {
 }
 
 /// An alert that could not be sent is kept, and sent by whoever looks at the account next.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_alert_that_could_not_be_sent_is_sent_by_the_next_look() {
     for kind in [FaultKind::Denied, FaultKind::Error500, FaultKind::Partial] {
         let stage = Stage::enforcing().await;
@@ -165,7 +166,7 @@ async fn an_alert_that_could_not_be_sent_is_sent_by_the_next_look() {
 
 /// What the SDK does not try again, the end of the run does: an answer that cannot be read is no reason to do a whole
 /// audit once more.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_fails_for_a_moment_is_made_good_in_the_same_run() {
     for operation in ["dynamodb:BatchGetItem", "dynamodb:TransactWriteItems", "events:PutEvents"] {
         for (kind, times) in [(FaultKind::Error500, 3), (FaultKind::Garbled, 2), (FaultKind::Conflict, 3)] {
@@ -185,14 +186,14 @@ async fn what_fails_for_a_moment_is_made_good_in_the_same_run() {
 
 /// Who is told of only 20 changes one by one is told of the others by the message about the audit, even if that is
 /// another delivery of the same request.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_repeated_audit_has_a_message() {
-    let stage = Stage::set(Organization::sample(60).unwrap(), enforcing()).await;
+    let stage = Stage::set(sample_organization(60), enforcing()).await;
     stage.scheduled_audit().await;
     let before = stage.events().len();
     stage.aws.with_organization(|organization| {
         for account in organization.accounts.values_mut() {
-            account.root.login_profile = Some(LoginProfile { create_date: OffsetDateTime::now_utc() });
+            account.root.login_profile = Some(LoginProfile { create_date: NOW });
         }
     });
     stage.aws.inject("s3:PutObject=error500,times=3".parse().unwrap());
@@ -205,11 +206,9 @@ async fn a_repeated_audit_has_a_message() {
 }
 
 /// The store does not even answer: what was deleted is told before the invocation ends.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_deleted_is_told_even_if_the_state_hangs() {
-    let impatient_function =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_variable("REQUEST_TIMEOUT_MS", "5000");
-    let stage = Stage::set(organization(), impatient_function).await;
+    let stage = Stage::set(organization(), patient(SCHEDULED_AUDIT)).await;
     stage.aws.inject(Fault::at("dynamodb:TransactWriteItems", FaultKind::Timeout));
     let error = stage.request(json!({"accounts": [SHOP]})).await.unwrap_err();
     assert!(error.starts_with("StateNotWritten") && error.contains(SHOP), "{error}");
@@ -220,11 +219,9 @@ async fn what_was_deleted_is_told_even_if_the_state_hangs() {
 }
 
 /// An examination that runs out of time between the deletions and the reading has still deleted.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_an_examination_did_is_told_even_if_its_time_runs_out() {
-    let impatient_function =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_variable("REQUEST_TIMEOUT_MS", "5000");
-    let stage = Stage::set(organization(), impatient_function).await;
+    let stage = Stage::set(organization(), patient(SCHEDULED_AUDIT)).await;
     stage.aws.inject(Fault::at("iam:ListAccessKeys", FaultKind::Timeout).in_account(id(SHOP)).skip(1));
     let record = stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts.remove(0);
     assert_eq!((record.verdict, record.attempted.len()), (Verdict::Unknown, 4), "{record:?}");
@@ -237,7 +234,7 @@ async fn what_an_examination_did_is_told_even_if_its_time_runs_out() {
 }
 
 /// An account that joins with credentials that cannot be deleted is told of, though its message comes again.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_that_stay_are_told_of_before_the_last_try() {
     let stage = Stage::enforcing().await;
     let account = "123412341234";
@@ -256,7 +253,7 @@ async fn credentials_that_stay_are_told_of_before_the_last_try() {
 }
 
 /// Two functions that look at the same accounts at once: nothing is told twice, and nothing seems to have come back.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn functions_side_by_side_tell_the_same_once() {
     let stage = Stage::enforcing().await;
     let mut strip = organization().accounts[&id(SHOP)].root.clone();

@@ -1,14 +1,12 @@
 //! The evidence of an audit: what is written where, and with what it is compared.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::evidence::accounts;
-use simulator::organization::{LoginProfile, Organization};
-use time::OffsetDateTime;
+use simulator::organization::LoginProfile;
 
-use crate::stage::{SCHEDULED_AUDIT, SHOP, Stage, enforcing, id};
+use crate::stage::{NOW, SCHEDULED_AUDIT, SHOP, Stage, id, sample_organization};
 
 const FILES: [&str; 4] = ["accounts.jsonl", "report.csv", "report.html", "summary.json"];
 
@@ -30,7 +28,7 @@ fn summary(folder: &BTreeMap<String, Vec<u8>>) -> Value {
     serde_json::from_slice(&folder["summary.json"]).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_audit_leaves_four_files_and_a_copy_of_the_latest() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -50,7 +48,7 @@ async fn an_audit_leaves_four_files_and_a_copy_of_the_latest() {
     assert!(completed["detail"]["report"].as_str().unwrap().ends_with(&format!("/{audit}/report.html")));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_audit_of_some_accounts_is_not_the_latest() {
     let stage = Stage::enforcing().await;
     stage.request(json!({"accounts": [SHOP]})).await.unwrap();
@@ -59,14 +57,14 @@ async fn an_audit_of_some_accounts_is_not_the_latest() {
     assert!(folders.keys().all(|folder| folder.starts_with("audits/")));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_audit_is_compared_with_the_one_before() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
     let first = summary(&folders(&stage)["latest"]);
     stage.aws.with_organization(|organization| {
         let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
-        root.login_profile = Some(LoginProfile { create_date: OffsetDateTime::now_utc() });
+        root.login_profile = Some(LoginProfile { create_date: NOW });
     });
     stage.scheduled_audit().await;
     let folders = folders(&stage);
@@ -76,14 +74,11 @@ async fn an_audit_is_compared_with_the_one_before() {
     assert!(html.contains(run), "the report names the run {run} that it is compared with");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_audit_in_several_invocations_is_one_evidence() {
-    let few_seconds =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2");
-    let organization = Organization::sample(400).unwrap();
+    let organization = sample_organization(400);
     let accounts: BTreeSet<_> = organization.accounts.keys().map(ToString::to_string).collect();
-    let stage = Stage::set(organization, few_seconds).await;
-    stage.aws.set_latency(Duration::from_millis(10));
+    let stage = Stage::slow(organization).await;
     stage.scheduled_audit().await;
     let folders = folders(&stage);
     let parts = folders.iter().find(|(folder, _)| folder.ends_with("/parts")).expect("it took several invocations").1;
@@ -97,7 +92,7 @@ async fn an_audit_in_several_invocations_is_one_evidence() {
 }
 
 /// The run was complete and remembered, but nobody was told: it is done again, and never compared with itself.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_run_that_is_done_again_is_compared_with_the_one_before() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -113,7 +108,7 @@ async fn a_run_that_is_done_again_is_compared_with_the_one_before() {
 }
 
 /// Someone deleted or damaged the earlier evidence: the audit is done all the same, and says so.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn earlier_evidence_that_cannot_be_read_costs_only_the_comparison() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;

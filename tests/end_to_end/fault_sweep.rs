@@ -279,37 +279,37 @@ pub(crate) fn check_secrets(stage: &Stage) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_error_at_every_call_of_scheduled_audit() {
     sweep_every_call(Run::ScheduledAudit, &ERRORS).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_silence_at_every_call_of_scheduled_audit() {
     sweep_every_call(Run::ScheduledAudit, &SILENCES).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_unreadable_answer_at_every_call_of_scheduled_audit() {
     sweep_every_call(Run::ScheduledAudit, &UNREADABLE).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_error_at_every_call_of_account_joined() {
     sweep_every_call(Run::AccountJoined, &ERRORS).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_silence_at_every_call_of_account_joined() {
     sweep_every_call(Run::AccountJoined, &SILENCES).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_unreadable_answer_at_every_call_of_account_joined() {
     sweep_every_call(Run::AccountJoined, &UNREADABLE).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_lasting_fault_of_scheduled_audit() {
     for kinds in [&ERRORS[..], &OTHER_ERRORS, &SILENCES, &UNREADABLE] {
         sweep_every_operation(Run::ScheduledAudit, kinds).await;
@@ -318,29 +318,29 @@ async fn every_lasting_fault_of_scheduled_audit() {
 
 /// Fifteen deliveries make this the longest sweep. So it is without `Timeout`, which waits each time for every answer,
 /// and without the errors that only have other words.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_lasting_fault_of_account_joined() {
     for kinds in [&ERRORS[..], &[FaultKind::Drop, FaultKind::DropAfter], &UNREADABLE] {
         sweep_every_operation(Run::AccountJoined, kinds).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_error_at_every_call_of_root_activity() {
     sweep_every_call(Run::RootActivity, &ERRORS).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_silence_at_every_call_of_root_activity() {
     sweep_every_call(Run::RootActivity, &SILENCES).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_unreadable_answer_at_every_call_of_root_activity() {
     sweep_every_call(Run::RootActivity, &UNREADABLE).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn every_lasting_fault_of_root_activity() {
     for kinds in [&ERRORS[..], &[FaultKind::Drop, FaultKind::DropAfter], &UNREADABLE] {
         sweep_every_operation(Run::RootActivity, kinds).await;

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 use simulator::deployment::Options;
 
-use crate::raw_client::{Call, Endpoint};
+use crate::raw_client::{Call, send};
 use crate::stage::{AUDIT, Stage, enforcing, id, organization};
 
 /// Puts an event on our bus, as the functions do.
 async fn put(stage: &Stage, detail_type: &str, detail: &Value) {
-    let endpoint = Endpoint::start(&stage.aws).await;
     let entry = json!({
         "EventBusName": "unroot",
         "Source": "unroot",
@@ -17,7 +16,7 @@ async fn put(stage: &Stage, detail_type: &str, detail: &Value) {
     });
     let input = json!({ "Entries": [entry] });
     let call = Call { action: "events:PutEvents", input: &input, region: "eu-central-1", host: None };
-    let response = endpoint.send(&stage.aws.administrator(&id(AUDIT)), call).await.unwrap();
+    let response = send(&stage.aws, &stage.aws.administrator(&id(AUDIT)), call).await.unwrap();
     assert!(response.body.starts_with(r#"{"FailedEntryCount":0,"#), "{}", response.body);
 }
 
@@ -112,7 +111,7 @@ fn published(stage: &Stage, topic: &str) -> Vec<String> {
     stage.deployment.published(topic).unwrap().into_iter().map(|message| message.text).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_mail_says_what_where_since_when_and_what_to_do() {
     let stage = tell_everything(enforcing()).await;
     insta::assert_snapshot!(published(&stage, "AlertTopic").join("\n\n"), @r#"
@@ -180,7 +179,7 @@ async fn a_mail_says_what_where_since_when_and_what_to_do() {
 
 /// The schema of custom notifications:
 /// <https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html>
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_chat_message_has_the_form_of_a_custom_notification() {
     let stage = tell_everything(enforcing().with_parameter("ChatNotifications", "Enabled")).await;
     let messages: Vec<Value> =
@@ -257,7 +256,7 @@ async fn a_chat_message_has_the_form_of_a_custom_notification() {
     "#);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_need_not_be_told_is_not_told() {
     let stage = Stage::enforcing().await;
     for (detail_type, mut detail) in

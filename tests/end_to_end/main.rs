@@ -13,6 +13,7 @@ mod documents;
 mod event_patterns;
 mod evidence;
 mod fault_sweep;
+mod in_process;
 mod mail;
 mod metrics;
 mod observations;

@@ -55,7 +55,7 @@ fn is_ours((namespace, ..): &MetricId) -> bool {
     namespace == "Unroot"
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn alarms_and_dashboard_look_at_what_the_functions_emit() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;

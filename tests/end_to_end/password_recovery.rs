@@ -13,8 +13,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::root_activity::{as_told, put, remember_window, sample, told};
 use crate::stage::{
-    ACQUIRED, EXEMPT, MANAGEMENT, PASSWORD_RECOVERY, ROOT_ACTIVITY, SCHEDULED_AUDIT, SHOP, SUSPENDED, Stage, auditing,
-    enforcing, id, organization, unguarded_shop,
+    ACQUIRED, EXEMPT, MANAGEMENT, NOW, PASSWORD_RECOVERY, ROOT_ACTIVITY, SCHEDULED_AUDIT, SHOP, SUSPENDED, Stage,
+    auditing, enforcing, id, organization, unguarded_shop,
 };
 
 /// An account that is in no organization.
@@ -45,18 +45,17 @@ fn date(value: &Value) -> OffsetDateTime {
 
 /// A key that was used a moment ago.
 fn key_in_use(id: &str, create_date: OffsetDateTime) -> AccessKey {
-    let date = OffsetDateTime::now_utc();
-    let last_used = Some(LastUsed { date, service: "s3".to_owned(), region: "us-east-1".to_owned() });
+    let last_used = Some(LastUsed { date: NOW, service: "s3".to_owned(), region: "us-east-1".to_owned() });
     AccessKey { id: id.to_owned(), status: CredentialStatus::Active, create_date, last_used }
 }
 
 fn device(serial_number: &str) -> MfaDevice {
-    MfaDevice { serial_number: serial_number.to_owned(), enable_date: OffsetDateTime::now_utc() }
+    MfaDevice { serial_number: serial_number.to_owned(), enable_date: NOW }
 }
 
 /// Everything that an owner can make in a window, the key already in use.
 pub(crate) fn made_in_the_window(stage: &Stage) {
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     stage.aws.with_organization(|organization| {
         let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
         root.login_profile = Some(LoginProfile { create_date: now });
@@ -78,7 +77,7 @@ fn owner_recovers(stage: &Stage) {
     let key = root.create_access_key().unwrap();
     root.upload_signing_certificate().unwrap();
     root.enable_mfa().unwrap();
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     stage.aws.with_organization(|organization| {
         let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
         let key = root.access_keys.iter_mut().find(|one| one.id == key).unwrap();
@@ -104,7 +103,7 @@ fn check_closed(stage: &Stage) {
     assert!(stage.deployment.dead_letters(PASSWORD_RECOVERY).unwrap().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_window_opens_is_respected_and_closes_when_asked() {
     let stage = unguarded().await;
     let opened = ask(&stage, &open(SHOP, 60)).await.unwrap();
@@ -154,7 +153,7 @@ async fn a_window_opens_is_respected_and_closes_when_asked() {
     assert_eq!(stage.tasks_told(), [format!("RecoveryOpened {SHOP}"), format!("RecoveryClosed {SHOP}")]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_window_ends_by_its_schedule() {
     let stage = unguarded().await;
     ask(&stage, &open(SHOP, 15)).await.unwrap();
@@ -173,7 +172,7 @@ async fn a_window_ends_by_its_schedule() {
     assert_eq!(closed["detail"]["trigger"], "WindowEnded");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_window_is_extended_and_its_old_end_changes_nothing() {
     let stage = unguarded().await;
     let first = ask(&stage, &open(SHOP, 60)).await.unwrap();
@@ -205,10 +204,10 @@ async fn a_window_is_extended_and_its_old_end_changes_nothing() {
 }
 
 /// A key that production used before the window is held back, one that was made in it is not.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_held_back_before_stays() {
     const OLD: &str = "AKIAPRODUCTIONEXAMPLE";
-    let before = OffsetDateTime::now_utc() - time::Duration::days(90);
+    let before = NOW - time::Duration::days(90);
     let root = RootCredentials {
         access_keys: vec![key_in_use(OLD, before)],
         mfa_devices: vec![device("GAHT12345678")],
@@ -230,7 +229,7 @@ async fn what_was_held_back_before_stays() {
 }
 
 /// What was there when the window opened goes as well: it would have gone without it.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_password_that_is_there_already_is_no_obstacle() {
     let stage = Stage::enforcing().await;
     ask(&stage, &open(SHOP, 60)).await.unwrap();
@@ -240,10 +239,10 @@ async fn a_password_that_is_there_already_is_no_obstacle() {
 }
 
 /// No schedule came: the next audit closes the window, and says so once.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_overdue_window_is_closed_by_the_next_audit() {
     let stage = Stage::set(unguarded_shop(RootCredentials::default()), enforcing()).await;
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     remember_window(&stage, SHOP, now - time::Duration::hours(2), now - time::Duration::minutes(1));
     made_in_the_window(&stage);
     for _ in 0..2 {
@@ -262,7 +261,7 @@ async fn an_overdue_window_is_closed_by_the_next_audit() {
     assert_eq!((stage.windows().len(), stage.tasks_told().len(), stage.changes().len()), (1, 0, 0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_is_refused_before_anything_is_done() {
     let stage = Stage::enforcing().await;
     for (request, expected) in [
@@ -289,7 +288,7 @@ async fn what_is_refused_is_refused_before_anything_is_done() {
     assert!(stage.windows().is_empty() && stage.aws.schedules().is_empty() && stage.events().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_audit_mode_no_window_opens() {
     let stage = Stage::set(organization(), auditing()).await;
     let error = ask(&stage, &open(SHOP, 60)).await.unwrap_err();
@@ -298,7 +297,7 @@ async fn in_audit_mode_no_window_opens() {
 }
 
 /// The window is there and ends; what AWS does not allow is told with its remedy.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_aws_does_not_allow_is_told_with_its_remedy() {
     let stage = Stage::set(unguarded_shop(RootCredentials::default()), enforcing()).await;
     stage.aws.with_organization(|organization| organization.features.remove(&Feature::RootCredentialsManagement));
@@ -322,7 +321,7 @@ async fn what_aws_does_not_allow_is_told_with_its_remedy() {
     assert_eq!(stage.windows().len(), 1, "not closed, as nobody has seen that it is clean");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_queue_takes_only_the_ends_of_windows() {
     let stage = unguarded().await;
     let end_of_nothing = json!({

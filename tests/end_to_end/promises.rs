@@ -1,20 +1,19 @@
 //! The promises of the README: one test each, by its name. The fault sweep holds them against every fault.
 
-use std::time::Duration;
-
 use serde_json::json;
 use shared::domain::failure::Cause;
 use shared::domain::record::Verdict;
 use simulator::aws::{Fault, FaultKind, Outcome};
 use simulator::deployment::Bus;
-use simulator::organization::{AccountState, Organization, RootCredentials};
+use simulator::lambda::{Accident, Mishap};
+use simulator::organization::{AccountState, RootCredentials};
 
 use crate::stage::{
     ACCOUNT_JOINED, ACQUIRED, EXEMPT, MANAGEMENT, SCHEDULED_AUDIT, SHOP, SUSPENDED, Stage, auditing, enforcing, id,
-    organization, organization_with,
+    organization, organization_with, sample_organization,
 };
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn never_claims_more_than_it_saw() {
     // Every deletion is answered with success, and every reading with an error.
     let stage = Stage::enforcing().await;
@@ -83,7 +82,7 @@ async fn never_claims_more_than_it_saw() {
 }
 
 /// In `Audit` mode the plan is reported, no delete session is opened, and the role could not open one.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn plan_then_act() {
     let stage = Stage::set(organization(), auditing()).await;
     stage.scheduled_audit().await;
@@ -105,7 +104,7 @@ async fn plan_then_act() {
 }
 
 /// No password, key or certificate can be deleted: no MFA device is deactivated.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn mfa_last() {
     for operation in ["iam:DeleteLoginProfile", "iam:DeleteAccessKey", "iam:DeleteSigningCertificate"] {
         let stage = Stage::enforcing().await;
@@ -120,7 +119,7 @@ async fn mfa_last() {
 }
 
 /// What is not covered is never changed, whoever asks and whatever is there.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hands_off() {
     let shop = organization().accounts[&id(SHOP)].root.clone();
     let with_credentials_everywhere = organization_with(|organization| {
@@ -149,7 +148,7 @@ async fn hands_off() {
 }
 
 /// The roles refuse a root session in the management account and in exempt accounts even if the functions ask for one.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hands_off_is_enforced_by_the_roles_too() {
     let stage = Stage::set(organization(), enforcing().with_variable("EXEMPT_ACCOUNT_IDS", "")).await;
     stage.scheduled_audit().await;
@@ -158,7 +157,7 @@ async fn hands_off_is_enforced_by_the_roles_too() {
 }
 
 /// An event says that an account joined; whether it did, and whether it may be touched, AWS is asked.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn events_are_hints() {
     let stage = Stage::enforcing().await;
     stage.aws.with_organization(|organization| {
@@ -177,29 +176,24 @@ async fn events_are_hints() {
 }
 
 /// The function is killed in the middle of an audit: its message comes back, and the end is the same.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_lost() {
-    // The second page of accounts never comes, when those of the first have been stripped already.
-    let before = Organization::sample(60).unwrap();
-    let impatient =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_variable("REQUEST_TIMEOUT_MS", "60000");
-    let killed = Stage::set(before.clone(), impatient).await;
-    killed.aws.inject(Fault::at("organizations:ListAccounts", FaultKind::Timeout).skip(1).times(1));
+    // The process ends when some accounts have been stripped already.
+    let before = sample_organization(60);
+    let killed = Stage::set(before.clone(), enforcing()).await;
+    killed.accidents.plan(1, Accident { mishap: Mishap::Crash, after: 300 });
     killed.scheduled_audit().await;
-    let outcomes = killed.deployment.outcomes(SCHEDULED_AUDIT).unwrap();
-    assert!(outcomes.iter().any(Result::is_err), "the function was never killed: the test proves nothing");
+    assert_eq!(killed.accidents.happened(), 1, "the process never ended: the test proves nothing");
     let calm = Stage::set(before.clone(), enforcing()).await;
     calm.scheduled_audit().await;
     assert_eq!(killed.aws.organization().accounts, calm.aws.organization().accounts);
     killed.check_promises(&before);
 
     // The rest of an audit cannot be handed on at once.
-    let few_seconds =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2");
-    let slow = Stage::set(Organization::sample(400).unwrap(), few_seconds).await;
-    slow.aws.set_latency(Duration::from_millis(10));
+    let slow = Stage::slow(sample_organization(400)).await;
     slow.aws.inject(Fault::at("sqs:SendMessage", FaultKind::Error500).times(3));
     slow.scheduled_audit().await;
+    assert_eq!(slow.aws.fault_hits(), 3, "nothing was handed on: the test proves nothing");
     let last = slow.logged(SCHEDULED_AUDIT, "AuditReport").pop().unwrap();
     assert_eq!(last["completeness"]["state"], "Complete");
     assert_eq!(last["totals"]["accounts"], slow.aws.organization().accounts.len());
@@ -220,10 +214,9 @@ async fn nothing_is_lost() {
 }
 
 /// No secret key and no session token is in anything that comes out of the functions, whatever fails.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn secrets_stay_inside() {
-    let stage =
-        Stage::set(Organization::sample(40).unwrap(), enforcing().with_variable("AWS_LAMBDA_LOG_LEVEL", "TRACE")).await;
+    let stage = Stage::set(sample_organization(40), enforcing().with_variable("AWS_LAMBDA_LOG_LEVEL", "TRACE")).await;
     stage.scheduled_audit().await;
     for kind in [FaultKind::Error500, FaultKind::Drop, FaultKind::Denied, FaultKind::Timeout, FaultKind::Garbled] {
         stage.aws.inject(Fault::at("iam:*", kind).skip(3).times(4));

@@ -1,20 +1,10 @@
-//! A client without an SDK: it signs, sends, and shows what came back over the wire.
+//! A client without an SDK: it signs, sends, and shows what comes back.
 
-use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::http::request::Builder;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use simulator::aws::{Aws, Credentials};
-use time::OffsetDateTime;
-use tokio::net::{TcpListener, TcpStream};
-
-/// A simulated AWS that listens.
-pub(crate) struct Endpoint {
-    address: std::net::SocketAddr,
-    server: tokio::task::JoinHandle<()>,
-}
 
 /// A call as a client makes it.
 #[derive(Clone, Copy)]
@@ -33,46 +23,25 @@ pub(crate) struct Response {
     pub(crate) body: String,
 }
 
-impl Endpoint {
-    pub(crate) async fn start(aws: &Aws) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let aws = aws.clone();
-        Self { address, server: tokio::spawn(async move { aws.serve(listener).await }) }
+/// `None` if the connection ended without an answer.
+pub(crate) async fn send(aws: &Aws, credentials: &Credentials, call: Call<'_>) -> Option<Response> {
+    let (service, operation) = call.action.split_once(':').unwrap();
+    let request = Request::post("/").header("host", call.host.unwrap_or("127.0.0.1"));
+    let mut request = match service {
+        "sts" | "iam" => request.body(Bytes::from(form(operation, call.input))),
+        "organizations" => json(request, &format!("AWSOrganizationsV20161128.{operation}"), call.input),
+        "events" => json(request, &format!("AWSEvents.{operation}"), call.input),
+        _ => panic!("the raw client does not speak to `{service}`"),
     }
-
-    /// None if the connection ended without an answer.
-    pub(crate) async fn send(&self, credentials: &Credentials, call: Call<'_>) -> Option<Response> {
-        let (service, operation) = call.action.split_once(':').unwrap();
-        let own_host = self.address.to_string();
-        let request = Request::post("/").header("host", call.host.unwrap_or(&own_host));
-        let mut request = match service {
-            "sts" | "iam" => request.body(Bytes::from(form(operation, call.input))),
-            "organizations" => json(request, &format!("AWSOrganizationsV20161128.{operation}"), call.input),
-            "events" => json(request, &format!("AWSEvents.{operation}"), call.input),
-            _ => panic!("the raw client does not speak to `{service}`"),
-        }
-        .unwrap();
-        credentials.sign(&mut request, call.region, service, OffsetDateTime::now_utc()).unwrap();
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::spawn(connection);
-        let response = sender.send_request(request.map(Full::new)).await.ok()?;
-        let status = response.status().as_u16();
-        let request_id = response.headers().get("x-amzn-requestid").map(|id| id.to_str().unwrap().to_owned());
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        connection.abort();
-        Some(Response { status, request_id, body: String::from_utf8(body.to_vec()).unwrap() })
-    }
+    .unwrap();
+    credentials.sign(&mut request, call.region, service, aws.clock().now()).unwrap();
+    let response = aws.answer(request).await.ok()?;
+    let status = response.status().as_u16();
+    let request_id = response.headers().get("x-amzn-requestid").map(|id| id.to_str().unwrap().to_owned());
+    Some(Response { status, request_id, body: String::from_utf8(response.into_body().to_vec()).unwrap() })
 }
 
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-fn json(request: Builder, target: &str, input: &Value) -> hyper::http::Result<Request<Bytes>> {
+fn json(request: Builder, target: &str, input: &Value) -> http::Result<Request<Bytes>> {
     let request = request.header("content-type", "application/x-amz-json-1.1").header("x-amz-target", target);
     request.body(Bytes::from(input.to_string()))
 }

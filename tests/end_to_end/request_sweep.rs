@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use simulator::aws::{Fault, FaultKind};
 use simulator::organization::{Organization, RootCredentials};
-use time::OffsetDateTime;
 
 use crate::fault_sweep::{Context, ERRORS, MOST_CALLS, SILENCES, UNREADABLE, check_secrets, impatient, lengths};
 use crate::password_recovery::made_in_the_window;
@@ -186,9 +185,8 @@ async fn let_the_window_end(stage: &Stage) {
     assert!(stage.root_of(SHOP).is_empty(), "{:?}", stage.root_of(SHOP));
 }
 
-/// The functions have the clock of the machine, so the window is put into the past.
 fn remember_overdue_window(stage: &Stage) {
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     remember_window(stage, SHOP, now - time::Duration::hours(1), now - time::Duration::seconds(1));
 }
 
@@ -243,7 +241,7 @@ async fn check(stage: &Stage, task: Task, fault: Fault) -> bool {
 
 macro_rules! sweeps {
     ($($name:ident: $task:ident with $kinds:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
+        #[tokio::test(start_paused = true)]
         async fn $name() {
             sweep(Task::$task, &$kinds).await;
         }

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulator::aws::{NewAccount, Password};
-use simulator::organization::Organization;
 use simulator::policy::{Context, Decision, PolicyDocument, Request};
-use time::OffsetDateTime;
 
 use crate::password_recovery::{close, open};
 use crate::root_activity::remember_window;
 use crate::stage::{
-    AUDIT, PASSWORD_RECOVERY, SCHEDULED_AUDIT, SHOP, Stage, UNLOCK_POLICY, WITH_QUEUE, enforcing, id, organization,
+    AUDIT, PASSWORD_RECOVERY, SCHEDULED_AUDIT, SHOP, Stage, UNLOCK_POLICY, WITH_QUEUE, id, organization,
+    sample_organization,
 };
 use crate::template::{statements, texts};
 use crate::unlock_policy::{LOCKED_BUCKET, LOCKED_QUEUE, bucket, queue};
@@ -80,7 +79,7 @@ fn one_of_each() -> [Value; 4] {
     [open(SHOP, 60), open(SHOP, 120), json!({"action": "list"}), close(SHOP)]
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_role_grants_exactly_what_its_function_calls() {
     let stage = Stage::enforcing().await;
     stage.request(json!({"organizationalUnits": ["ou-a1b2-workload"]})).await.unwrap();
@@ -105,7 +104,7 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     for request in [bucket(SHOP, LOCKED_BUCKET), queue(SHOP, LOCKED_QUEUE)] {
         stage.ask(UNLOCK_POLICY, &request).await.unwrap();
     }
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     remember_window(&stage, AUDIT, now - time::Duration::hours(2), now - time::Duration::hours(1));
     stage.scheduled_audit().await;
     assert!(stage.windows().is_empty());
@@ -114,10 +113,7 @@ async fn each_role_grants_exactly_what_its_function_calls() {
     let mut used_so_far = used(&stage);
 
     // An audit that is continued sends a message to its own queue; one that fails for a while comes back to it later.
-    let few_seconds =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2");
-    let stage = Stage::set(Organization::sample(400).unwrap(), few_seconds).await;
-    stage.aws.set_latency(Duration::from_millis(10));
+    let stage = Stage::slow(sample_organization(400)).await;
     stage.scheduled_audit().await;
     for fault in
         ["organizations:DescribeOrganization=error500,times=3", "organizations:DescribeAccount=error500,times=3"]

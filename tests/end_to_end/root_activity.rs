@@ -1,20 +1,19 @@
 //! `root-activity`: what each sign of root activity leads to, from the event on the bus where AWS puts it to the mail.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::domain::record::Verdict;
 use shared::domain::root_activity::Triage;
 use simulator::aws::{Fault, FaultKind, Password, SignIn, Watch};
 use simulator::deployment::Bus;
-use simulator::organization::{CredentialStatus, FULL_AWS_ACCESS, LastUsed, Organization};
+use simulator::organization::{CredentialStatus, FULL_AWS_ACCESS, LastUsed};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::stage::{
     ACQUIRED, AUDIT, BEING_SET_UP, EXEMPT, MANAGEMENT, ROOT_ACTIVITY, SHOP, Stage, auditing, enforcing, id,
-    organization, organization_with,
+    organization, organization_with, sample_organization,
 };
 
 const ACTIVITY: &str = "Root Activity Detected";
@@ -97,7 +96,7 @@ pub(crate) fn remember_window(stage: &Stage, account: &str, opened: OffsetDateTi
 /// One that was open already when AWS's samples were made.
 fn open_window(stage: &Stage, account: &str) {
     let opened = time::macros::datetime!(2026-11-01 00:00 UTC);
-    remember_window(stage, account, opened, OffsetDateTime::now_utc() + time::Duration::hours(1));
+    remember_window(stage, account, opened, stage.now() + time::Duration::hours(1));
 }
 
 /// Puts a sign of each kind.
@@ -122,7 +121,7 @@ pub(crate) async fn one_of_each(stage: &Stage) {
 }
 
 /// Every sample of AWS's events, put where it belongs, through the patterns of the templates.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_sample_ends_as_the_triage_says() {
     let samples = std::fs::read_dir(format!("{}/fixtures/events", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let names =
@@ -164,7 +163,7 @@ async fn every_sample_ends_as_the_triage_says() {
 }
 
 /// Somebody signs in as root and makes an access key: both go, and one mail says it all.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_root_login_is_answered() {
     let stage = Stage::enforcing().await;
     stage.aws.watch(Watch::in_regions(&["eu-central-1", "us-east-1", "eu-north-1"]));
@@ -192,7 +191,7 @@ async fn a_root_login_is_answered() {
 }
 
 /// The console session lives on: what it puts back is deleted again, also a key that is already used.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_console_session_puts_back_is_deleted_again() {
     // Where no policy stops it, as AWS recommends.
     let unguarded = organization_with(|organization| {
@@ -221,7 +220,7 @@ async fn what_a_console_session_puts_back_is_deleted_again() {
     assert_eq!(mails(&stage).len(), 2, "what was put back is news");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_audit_mode_people_are_told_and_nothing_is_deleted() {
     let stage = Stage::set(organization(), auditing()).await;
     put(&stage, &[sample("signin-root-console-login-success-no-mfa")]).await;
@@ -234,7 +233,7 @@ async fn in_audit_mode_people_are_told_and_nothing_is_deleted() {
 }
 
 /// The key decides, whatever the event calls it.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_session_of_ours_leads_to_nothing() {
     for name in
         ["guardduty-root-credential-usage", "guardduty-short-term-root-credential-usage", "cloudtrail-assume-root-call"]
@@ -253,10 +252,10 @@ async fn a_session_of_ours_leads_to_nothing() {
 }
 
 /// It is minutes old in AWS; here it comes before the session is remembered.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_key_that_is_too_new_to_be_known_is_asked_for_again() {
     let stage = Stage::enforcing().await;
-    let now = text(OffsetDateTime::now_utc());
+    let now = text(stage.now());
     let event = changed("cloudtrail-assume-root-call", &[("/detail/eventTime", json!(now))]);
     put(&stage, &[event]).await;
     let waited = stage.deployment.logs(ROOT_ACTIVITY).unwrap().into_iter();
@@ -265,7 +264,7 @@ async fn a_key_that_is_too_new_to_be_known_is_asked_for_again() {
     assert_eq!(triage(&stage), [("ForeignSession".to_owned(), SHOP.to_owned())], "nobody remembered it");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn where_nothing_can_be_done_people_are_told() {
     let stage = Stage::enforcing().await;
     let login = "signin-root-console-login-failure";
@@ -285,7 +284,7 @@ async fn where_nothing_can_be_done_people_are_told() {
 }
 
 /// Those that are exempt are left alone, and people are told all the same.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hands_off_but_not_silent() {
     let stage = Stage::enforcing().await;
     let before = stage.root_of(EXEMPT);
@@ -295,7 +294,7 @@ async fn hands_off_but_not_silent() {
     assert!(mails(&stage)[0].contains("NotCovered: exempt by the parameter"), "{:?}", mails(&stage));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_a_recovery_window_root_may_be_used() {
     let stage = Stage::enforcing().await;
     open_window(&stage, SHOP);
@@ -305,7 +304,7 @@ async fn in_a_recovery_window_root_may_be_used() {
     assert_eq!((stage.root_of(SHOP), stage.sessions().len(), mails(&stage).len()), (before, 0, 0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn another_finding_about_root_is_told_and_not_acted_on() {
     let stage = Stage::enforcing().await;
     let other = changed(
@@ -321,7 +320,7 @@ async fn another_finding_about_root_is_told_and_not_acted_on() {
 }
 
 /// An account that cannot be read is no account where nothing is: people are told at once, and the event comes again.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_cannot_be_read_is_told_at_once() {
     let stage = Stage::enforcing().await;
     put(&stage, &[sample_of("signin-root-console-login-success-no-mfa", ACQUIRED)]).await;
@@ -341,7 +340,7 @@ async fn an_account_that_cannot_be_read_is_told_at_once() {
 }
 
 /// GuardDuty tells the same in each Region, and again with a higher count, and EventBridge tells everything twice.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_use_of_root_is_told_once() {
     let stage = Stage::enforcing().await;
     let finding = |region: &str, id: &str, count: u64| {
@@ -370,9 +369,9 @@ async fn one_use_of_root_is_told_once() {
 }
 
 /// The console opens a session in each account for whoever opens its page.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_looks_at_all_accounts_is_one_mail() {
-    let stage = Stage::set(Organization::sample(40).unwrap(), enforcing()).await;
+    let stage = Stage::set(sample_organization(40), enforcing()).await;
     let accounts: Vec<_> = stage.aws.organization().accounts.keys().cloned().collect();
     let events: Vec<_> = accounts
         .iter()
@@ -404,10 +403,9 @@ async fn who_looks_at_all_accounts_is_one_mail() {
 }
 
 /// Organizations hangs: nothing needs to be asked to know the management account, and nobody waits for the others.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_service_that_hangs_silences_nobody() {
-    let short = enforcing().with_timeout(ROOT_ACTIVITY, Duration::from_secs(3));
-    let stage = Stage::set(Organization::sample(20).unwrap(), short).await;
+    let stage = Stage::set(sample_organization(20), enforcing()).await;
     stage.aws.inject(Fault::at("organizations:DescribeAccount", FaultKind::Timeout));
     let login = "signin-root-console-login-success-no-mfa";
     let accounts: Vec<_> = stage.aws.organization().accounts.keys().cloned().collect();
@@ -421,7 +419,7 @@ async fn a_service_that_hangs_silences_nobody() {
 
 /// A key that is 20 hours old and in use.
 fn new_key_in_use(stage: &Stage) {
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     stage.aws.with_organization(|organization| {
         let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
         root.access_keys.truncate(1);
@@ -434,7 +432,7 @@ fn new_key_in_use(stage: &Stage) {
 }
 
 /// Anyone can fail to sign in, and no production stops for it; who got in has made the keys since.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_key_in_use_goes_only_if_it_was_made_after_somebody_got_in() {
     for (name, at, expected) in [
         ("signin-root-console-login-failure", time::Duration::hours(-21), 1),
@@ -444,7 +442,7 @@ async fn a_key_in_use_goes_only_if_it_was_made_after_somebody_got_in() {
     ] {
         let stage = Stage::enforcing().await;
         new_key_in_use(&stage);
-        let at = text(OffsetDateTime::now_utc() + at);
+        let at = text(stage.now() + at);
         let pointer =
             if name.starts_with("guardduty") { "/detail/service/eventFirstSeen" } else { "/detail/eventTime" };
         put(&stage, &[changed(name, &[(pointer, json!(at))])]).await;
@@ -453,10 +451,10 @@ async fn a_key_in_use_goes_only_if_it_was_made_after_somebody_got_in() {
 }
 
 /// The owner recovers in the window; who goes on in the console after it has closed is told.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_session_that_goes_on_after_its_window_is_told() {
     let stage = Stage::enforcing().await;
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     let login = |id: &str| {
         let time = ("/detail/eventTime", json!(text(now)));
         changed("signin-root-console-login-success-no-mfa", &[("/detail/eventID", json!(id)), time])
@@ -469,7 +467,7 @@ async fn a_session_that_goes_on_after_its_window_is_told() {
     assert_eq!(mails(&stage).len(), 1, "{:?}", told(&stage));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_the_state_nothing_is_done_and_nothing_is_lost() {
     let stage = Stage::enforcing().await;
     remember_session(&stage, "ASIAEXAMPLEROOT00001");
@@ -485,7 +483,7 @@ async fn without_the_state_nothing_is_done_and_nothing_is_lost() {
 }
 
 /// What happened is told even if it cannot be remembered: somebody may be at work.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn root_activity_is_told_even_if_it_cannot_be_remembered() {
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("dynamodb:TransactWriteItems", FaultKind::Denied));
@@ -500,7 +498,7 @@ async fn root_activity_is_told_even_if_it_cannot_be_remembered() {
     assert_eq!(stage.deployment.dead_letters(ROOT_ACTIVITY).unwrap().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_is_set_aside_and_what_is_no_sign_is_done_with() {
     let stage = Stage::enforcing().await;
     let queue = |event: &Value| stage.deployment.send(ROOT_ACTIVITY, &event.to_string()).unwrap();

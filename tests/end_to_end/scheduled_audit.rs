@@ -1,7 +1,6 @@
 //! `scheduled-audit`: what it covers, what it says, and what it does with a request that it cannot do.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::domain::failure::Cause;
@@ -9,14 +8,13 @@ use shared::domain::record::{Completeness, Verdict};
 use shared::domain::task::TaskPolicy;
 use simulator::aws::{Fault, FaultKind};
 use simulator::organization::{Feature, IAM_SERVICE, Organization, RootCredentials};
-use time::OffsetDateTime;
 
 use crate::stage::{
-    ACQUIRED, AUDIT, BEING_SET_UP, EXEMPT, MANAGEMENT, SCHEDULED_AUDIT, SHOP, STS_OFF, SUSPENDED, Stage, auditing,
-    enforcing, id, organization, organization_with,
+    ACQUIRED, AUDIT, BEING_SET_UP, EXEMPT, MANAGEMENT, NOW, SCHEDULED_AUDIT, SHOP, STS_OFF, SUSPENDED, Stage, auditing,
+    enforcing, id, organization, organization_with, patient, sample_organization,
 };
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn audits_the_whole_organization_and_strips_what_it_finds() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -58,7 +56,7 @@ async fn audits_the_whole_organization_and_strips_what_it_finds() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_clean_account_costs_two_calls() {
     let stage = Stage::enforcing().await;
     stage.request(json!({"accounts": [AUDIT]})).await.unwrap();
@@ -69,7 +67,7 @@ async fn a_clean_account_costs_two_calls() {
     assert_eq!(calls, ["iam:ListOrganizationsFeatures", "sts:AssumeRoot", "iam:GetAccountSummary"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_cause_has_its_remedy() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -85,7 +83,7 @@ async fn every_cause_has_its_remedy() {
 }
 
 /// A Region that is off in the member costs one more call, in the Region that cannot be off.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_without_sts_in_our_region_is_audited_from_another() {
     let stage = Stage::enforcing().await;
     let report = stage.request(json!({"accounts": [STS_OFF]})).await.unwrap();
@@ -95,7 +93,7 @@ async fn an_account_without_sts_in_our_region_is_audited_from_another() {
     assert_eq!(regions, ["eu-central-1", "us-east-1"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_second_audit_finds_nothing_left_to_do() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -105,11 +103,11 @@ async fn a_second_audit_finds_nothing_left_to_do() {
     assert_eq!(stage.verdicts(SCHEDULED_AUDIT)[SHOP], Verdict::Clean);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_key_in_use_is_held_back_with_the_mfa_that_protects_it() {
     let organization = organization_with(|organization| {
         let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
-        root.access_keys[0].last_used.as_mut().unwrap().date = OffsetDateTime::now_utc() - time::Duration::days(1);
+        root.access_keys[0].last_used.as_mut().unwrap().date = NOW - time::Duration::days(1);
     });
     let stage = Stage::set(organization.clone(), enforcing()).await;
     let report = stage.request(json!({"accounts": [SHOP]})).await.unwrap();
@@ -123,18 +121,18 @@ async fn a_key_in_use_is_held_back_with_the_mfa_that_protects_it() {
     stage.check_promises(&organization);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_key_is_held_back_if_the_deployment_says_so() {
     let organization = organization_with(|organization| {
         let root = &mut organization.accounts.get_mut(&id(SHOP)).unwrap().root;
-        root.access_keys[0].last_used.as_mut().unwrap().date = OffsetDateTime::now_utc();
+        root.access_keys[0].last_used.as_mut().unwrap().date = NOW;
     });
     let stage = Stage::set(organization, enforcing().with_parameter("HoldBackKeysUsedWithinDays", "0")).await;
     stage.scheduled_audit().await;
     assert!(stage.root_of(SHOP).is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn only_chosen_units_are_touched() {
     let options = enforcing().with_parameter("OrganizationalUnitIds", "ou-a1b2-develop1,ou-a1b2-security1");
     let stage = Stage::set(organization(), options).await;
@@ -145,7 +143,7 @@ async fn only_chosen_units_are_touched() {
     assert!(stage.changes().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_narrows_the_audit_to_units_with_all_below_them() {
     let stage = Stage::enforcing().await;
     let report = stage.request(json!({"organizationalUnits": ["ou-a1b2-workload"]})).await.unwrap();
@@ -154,7 +152,7 @@ async fn a_request_narrows_the_audit_to_units_with_all_below_them() {
     assert_eq!(stage.root_of(SHOP), RootCredentials::default());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_names_accounts_of_any_kind() {
     let stage = Stage::enforcing().await;
     let request = json!({"accounts": [SHOP, MANAGEMENT, EXEMPT, "000000000001"]});
@@ -165,7 +163,7 @@ async fn a_request_names_accounts_of_any_kind() {
     assert_eq!(report.totals.accounts, 4);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_can_be_stricter_than_the_deployment() {
     let stage = Stage::enforcing().await;
     let report = stage.request(json!({"accounts": [SHOP], "mode": "Audit"})).await.unwrap();
@@ -174,7 +172,7 @@ async fn a_request_can_be_stricter_than_the_deployment() {
     assert_eq!(stage.sessions(), [format!("IAMAuditRootUserCredentials {SHOP}")]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_request_is_refused_and_changes_nothing() {
     let stage = Stage::set(organization(), auditing()).await;
     for (request, expected) in [
@@ -199,7 +197,7 @@ async fn a_bad_request_is_refused_and_changes_nothing() {
 }
 
 /// A message that cannot succeed is not tried again: it is put aside at once, whole, with the reason.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_message_is_set_aside_at_once() {
     let stage = Stage::enforcing().await;
     for body in ["not json", r#"{"accounts": ["4444"]}"#, "{}"] {
@@ -223,7 +221,7 @@ async fn a_bad_message_is_set_aside_at_once() {
 }
 
 /// What is wrong with the organization is said once, with the command that mends it, and no account is tried.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_organization_that_is_not_set_up_is_one_error() {
     type Change = fn(&mut Organization);
     let cases: [(&str, Change, &str); 3] = [
@@ -264,7 +262,7 @@ async fn an_organization_that_is_not_set_up_is_one_error() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn another_management_account_than_the_parameter_is_one_error() {
     let stage = Stage::set(organization(), enforcing().with_parameter("ManagementAccountId", "000000000001")).await;
     let error = stage.request(json!({"everything": true})).await.unwrap_err();
@@ -274,7 +272,7 @@ async fn another_management_account_than_the_parameter_is_one_error() {
     assert!(stage.sessions().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_function_with_wrong_settings_does_not_start_and_says_all_that_is_wrong() {
     let options = enforcing().with_variable("MODE", "Destroy").with_variable("CONCURRENCY", "0");
     let stage = Stage::set(organization(), options).await;
@@ -285,19 +283,14 @@ async fn a_function_with_wrong_settings_does_not_start_and_says_all_that_is_wron
 }
 
 /// The rest of an audit that does not fit in an invocation goes through the queue, as a cursor.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_audit_that_runs_out_of_time_is_continued() {
-    let mut organization = Organization::sample(400).unwrap();
+    let mut organization = sample_organization(400);
     for account in organization.accounts.values_mut() {
         account.root = RootCredentials::default();
     }
     let members = organization.accounts.len();
-    let stage = Stage::set(
-        organization,
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(4)).with_parameter("Concurrency", "2"),
-    )
-    .await;
-    stage.aws.set_latency(Duration::from_millis(10));
+    let stage = Stage::slow(organization).await;
     stage.scheduled_audit().await;
     let reports = stage.logged(SCHEDULED_AUDIT, "AuditReport");
     assert!(reports.len() > 1, "not continued: {:?}", stage.deployment.outcomes(SCHEDULED_AUDIT));
@@ -312,9 +305,9 @@ async fn an_audit_that_runs_out_of_time_is_continued() {
 }
 
 /// The list of accounts breaks off: the audit says so, comes again, and is complete then.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_list_that_breaks_off_is_never_a_complete_audit() {
-    let stage = Stage::set(Organization::sample(60).unwrap(), enforcing()).await;
+    let stage = Stage::set(sample_organization(60), enforcing()).await;
     stage.aws.inject(Fault::at("organizations:ListAccounts", FaultKind::Error500).skip(1).times(3));
     let error = stage.request(json!({"everything": true})).await.unwrap_err();
     assert!(error.starts_with("ListingBroken: organizations:ListAccounts failed: Transient"), "{error}");
@@ -327,7 +320,7 @@ async fn a_list_that_breaks_off_is_never_a_complete_audit() {
 }
 
 /// The summary counts something that no list shows, and goes on doing so: nothing is changed, nothing is claimed.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn answers_that_contradict_each_other_are_not_believed() {
     let stage = Stage::enforcing().await;
     stage.aws.with_organization(|organization| {
@@ -347,7 +340,7 @@ async fn answers_that_contradict_each_other_are_not_believed() {
     assert_eq!(stage.request(json!({"accounts": [SHOP]})).await.unwrap().accounts[0].verdict, Verdict::Clean);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_report_counts_the_sessions_that_were_opened() {
     let stage = Stage::enforcing().await;
     let report = stage.request(json!({"accounts": [SHOP, AUDIT]})).await.unwrap();
@@ -360,7 +353,7 @@ async fn the_report_counts_the_sessions_that_were_opened() {
 }
 
 /// What could not be read for a cause that passes is read again before the report.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_passing_failure_gets_a_second_look() {
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("iam:GetAccountSummary", FaultKind::Error500).in_account(id(SHOP)).times(3));
@@ -375,11 +368,9 @@ async fn a_passing_failure_gets_a_second_look() {
 }
 
 /// One account that never ends does not take the others with it: it is given up before the invocation is over.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_that_takes_too_long_is_given_up_in_time() {
-    let options =
-        enforcing().with_timeout(SCHEDULED_AUDIT, Duration::from_secs(2)).with_variable("REQUEST_TIMEOUT_MS", "60000");
-    let stage = Stage::set(organization(), options).await;
+    let stage = Stage::set(organization(), patient(SCHEDULED_AUDIT)).await;
     stage.aws.inject(Fault::at("iam:GetAccountSummary", FaultKind::Timeout).in_account(id(SHOP)));
     let report = stage.request(json!({"everything": true})).await.unwrap();
     assert_eq!((report.totals.accounts, report.totals.of(Verdict::Clean)), (8, 2));
@@ -388,11 +379,9 @@ async fn an_account_that_takes_too_long_is_given_up_in_time() {
     assert_eq!(shop.failure.as_ref().unwrap().cause, Cause::OutOfTime);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_long_for_lambda_is_shortened() {
-    // The simulator, built for debugging, takes seconds to check and keep the evidence.
-    let patient = auditing().with_variable("REQUEST_TIMEOUT_MS", "5000");
-    let stage = Stage::set(Organization::sample(9_000).unwrap(), patient).await;
+    let stage = Stage::set(sample_organization(9_000), auditing()).await;
     stage.aws.inject(Fault::at("sts:AssumeRoot", FaultKind::Denied));
     let report = stage.request(json!({"everything": true})).await.unwrap();
     assert_eq!(report.totals.accounts, 9_000);
@@ -400,7 +389,7 @@ async fn an_answer_that_is_too_long_for_lambda_is_shortened() {
 }
 
 /// A cursor that AWS refuses is no reason to lose the rest of the audit.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_continuation_with_a_refused_cursor_starts_over() {
     let stage = Stage::enforcing().await;
     let continuation = json!({"continuation": {
@@ -417,7 +406,7 @@ async fn a_continuation_with_a_refused_cursor_starts_over() {
 }
 
 /// IAM shows for a moment what is gone already: it is read again before anything is said.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_reading_that_lags_behind_is_repeated() {
     let stage = Stage::enforcing().await;
     for operation in ["iam:GetLoginProfile", "iam:ListMFADevices"] {
@@ -428,7 +417,7 @@ async fn a_reading_that_lags_behind_is_repeated() {
 }
 
 /// A deletion that meets another change is tried again by itself, which the SDK does not do.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_deletion_that_meets_another_change_is_repeated() {
     for operation in
         ["iam:DeleteLoginProfile", "iam:DeleteAccessKey", "iam:DeleteSigningCertificate", "iam:DeactivateMFADevice"]
@@ -441,10 +430,10 @@ async fn a_deletion_that_meets_another_change_is_repeated() {
 }
 
 /// More throttles than the SDK has retries for by default: each account is tried again until it is through.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_account_is_given_up_because_others_were_throttled() {
     let options = auditing().with_variable("AWS_MAX_ATTEMPTS", "40");
-    let stage = Stage::set(Organization::sample(100).unwrap(), options).await;
+    let stage = Stage::set(sample_organization(100), options).await;
     stage.aws.inject(Fault::at("sts:AssumeRoot", FaultKind::Throttle).times(150));
     let report = stage.request(json!({"everything": true})).await.unwrap();
     assert_eq!(report.totals.causes.get(&Cause::Throttled), None, "{:?}", report.totals);

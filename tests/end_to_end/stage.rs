@@ -1,19 +1,21 @@
 //! A simulated organization with Unroot deployed in it, and what tests ask of it afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 use shared::domain::record::{AccountRecord, AuditReport, Verdict};
 use simulator::aws::{Aws, CallRecord, Outcome, RatePolicy};
 use simulator::clock::Clock;
 use simulator::deployment::{Deployment, Options};
+use simulator::lambda::Accidents;
 use simulator::organization::{
     AccountId, AccountState, EXEMPT_TAG, FULL_AWS_ACCESS, LoginProfile, Organization, RootCredentials,
 };
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use time::macros::datetime;
 
+use crate::in_process::{Handle, handle, in_process};
 use crate::schemas::{check_answer, check_event};
 
 pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
@@ -44,10 +46,16 @@ pub(crate) const SUSPENDED: &str = "999900001111";
 
 const ORGANIZATION: &str = include_str!("../fixtures/organization.json");
 
+/// When every test begins.
+pub(crate) const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
+
+/// How long a call to AWS takes on average.
+const LATENCY: Duration = Duration::from_millis(30);
+
 pub(crate) struct Stage {
     pub(crate) aws: Aws,
     pub(crate) deployment: Deployment,
-    server: JoinHandle<()>,
+    pub(crate) accidents: Accidents,
 }
 
 pub(crate) fn id(account: &str) -> AccountId {
@@ -57,6 +65,11 @@ pub(crate) fn id(account: &str) -> AccountId {
 /// The organization of the fixture.
 pub(crate) fn organization() -> Organization {
     Organization::from_json(ORGANIZATION).unwrap()
+}
+
+/// The simulator's own, of this many accounts.
+pub(crate) fn sample_organization(accounts: usize) -> Organization {
+    Organization::sample_at(accounts, NOW).unwrap()
 }
 
 /// The fixture with something changed before anything is deployed.
@@ -76,12 +89,10 @@ pub(crate) fn unguarded_shop(root: RootCredentials) -> Organization {
     })
 }
 
-/// How the tests deploy: `Enforce` mode, retries without waiting.
+/// How the tests deploy: `Enforce` mode, few retries.
 pub(crate) fn enforcing() -> Options {
     Options::new("")
         .with_parameter("Mode", "Enforce")
-        .with_variable("REQUEST_TIMEOUT_MS", "250")
-        .with_variable("RETRY_BACKOFF_MS", "1")
         .with_variable("AWS_RETRY_MODE", "standard")
         .with_variable("AWS_MAX_ATTEMPTS", "3")
 }
@@ -90,28 +101,46 @@ pub(crate) fn auditing() -> Options {
     enforcing().with_parameter("Mode", "Audit")
 }
 
+/// The function gives an answer that does not come as long to come as it has itself.
+pub(crate) fn patient(function: &str) -> Options {
+    enforcing().with_timeout(function, Duration::from_mins(1)).with_variable("REQUEST_TIMEOUT_MS", "60000")
+}
+
 impl Stage {
     /// Deploys Unroot in the organization, with its exempt accounts.
-    pub(crate) async fn set(organization: Organization, mut options: Options) -> Self {
+    pub(crate) async fn set(organization: Organization, options: Options) -> Self {
+        Self::set_with(handle, organization, options).await
+    }
+
+    /// The same with other handlers.
+    pub(crate) async fn set_with(handle: Handle, organization: Organization, options: Options) -> Self {
         let exempt: Vec<_> = organization.tagged(EXEMPT_TAG).iter().map(ToString::to_string).collect();
-        let aws = Aws::new(organization, Clock::default());
+        fastrand::seed(0);
+        let aws = Aws::new(organization, Clock::of_runtime(NOW));
         aws.set_rates(RatePolicy::Unlimited);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        options.endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let server = tokio::spawn({
-            let aws = aws.clone();
-            async move { aws.serve(listener).await }
-        });
-        let options = options
+        aws.set_latency(LATENCY);
+        let accidents = Accidents::default();
+        let options = in_process(options, &aws, &accidents, handle)
             .with_parameter("ExemptAccountIds", exempt.join(","))
             .with_parameter("OrganizationId", aws.organization().id.to_string());
         let deployment = Deployment::deploy(&aws, &options).await.unwrap();
-        Self { aws, deployment, server }
+        Self { aws, deployment, accidents }
+    }
+
+    /// Four hundred accounts of an organization that does not answer fast enough for one invocation to audit them all.
+    pub(crate) async fn slow(organization: Organization) -> Self {
+        let stage = Self::set(organization, enforcing().with_parameter("Concurrency", "2")).await;
+        stage.aws.set_latency(Duration::from_secs(2));
+        stage
     }
 
     /// The fixture's organization, in `Enforce` mode.
     pub(crate) async fn enforcing() -> Self {
         Self::set(organization(), enforcing()).await
+    }
+
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.aws.clock().now()
     }
 
     /// Has the schedule come, and lets everything that follows happen.
@@ -245,12 +274,6 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
 /// Whether the call changed something, answered or not.
 pub(crate) fn changed(call: &CallRecord) -> bool {
     call.mutating && matches!(call.outcome, Outcome::Success | Outcome::NoAnswer { done: true })
@@ -279,7 +302,7 @@ fn check_mfa_last(before: &Organization, calls: &[CallRecord]) {
     for call in calls.iter().filter(|call| changed(call) && call.service == "iam") {
         let Some(root) = left.get_mut(&id(&call.account)) else { continue };
         if call.operation == "CreateLoginProfile" {
-            root.login_profile = Some(LoginProfile { create_date: OffsetDateTime::now_utc() });
+            root.login_profile = Some(LoginProfile { create_date: call.at });
             continue;
         }
         let unprotected = root.without_mfa();

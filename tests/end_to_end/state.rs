@@ -6,11 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use shared::domain::record::Verdict;
 use simulator::aws::{NewAccount, Outcome};
-use simulator::organization::Organization;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::stage::{ACQUIRED, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization};
+use crate::stage::{ACQUIRED, SCHEDULED_AUDIT, SHOP, Stage, enforcing, id, organization, sample_organization};
 
 fn items(stage: &Stage, sort_key: &str) -> Vec<Value> {
     stage.state().into_iter().filter(|item| item["sk"] == sort_key).collect()
@@ -20,7 +19,7 @@ fn posture(stage: &Stage, account: &str) -> Value {
     items(stage, "posture").into_iter().find(|item| item["accountId"] == account).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_account_has_a_posture() {
     let stage = Stage::enforcing().await;
     stage.scheduled_audit().await;
@@ -46,7 +45,7 @@ async fn each_account_has_a_posture() {
     assert_ne!(again["examined"], shop["examined"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_root_session_is_remembered() {
     let stage = Stage::enforcing().await;
     stage.aws.create_account(NewAccount::default());
@@ -76,10 +75,10 @@ async fn every_root_session_is_remembered() {
 }
 
 /// At most 0.1 calls an account, in the worst case for state: credentials everywhere.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_audit_adds_few_calls_for_state() {
     for everywhere in [false, true] {
-        let mut organization = Organization::sample(400).unwrap();
+        let mut organization = sample_organization(400);
         if everywhere {
             let leftovers = self::organization().accounts[&id(SHOP)].root.clone();
             for account in organization.accounts.values_mut() {
@@ -98,10 +97,10 @@ async fn an_audit_adds_few_calls_for_state() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_account_in_a_recovery_window_is_left_alone() {
     let stage = Stage::enforcing().await;
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     let window = |ends: OffsetDateTime| {
         json!({
             "pk": "recovery-window", "sk": SHOP, "accountId": SHOP, "reason": "lost the password",
@@ -121,11 +120,12 @@ async fn an_account_in_a_recovery_window_is_left_alone() {
 }
 
 /// A window that is opened while an audit is under way is respected by it.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_window_is_seen_before_each_deletion() {
     let stage = Stage::enforcing().await;
-    stage.aws.set_latency(Duration::from_millis(50));
-    let now = OffsetDateTime::now_utc();
+    // Reading the account takes longer than a reading of the windows counts.
+    stage.aws.set_latency(Duration::from_secs(3));
+    let now = stage.now();
     let window = json!({
         "pk": "recovery-window", "sk": SHOP, "accountId": SHOP, "reason": "lost the password",
         "opened": now.format(&Rfc3339).unwrap(),
@@ -147,7 +147,7 @@ async fn a_window_is_seen_before_each_deletion() {
 }
 
 /// Whoever cannot know which accounts are in a recovery window touches none.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_touched_while_the_windows_cannot_be_read() {
     let stage = Stage::enforcing().await;
     stage.aws.inject("dynamodb:Query=error500".parse().unwrap());

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use simulator::aws::{CallRecord, Fault, FaultKind};
 use simulator::organization::{AccountBucket, AccountQueue, Feature};
 use simulator::policy::WrittenPolicy;
-use time::OffsetDateTime;
 
 use crate::root_activity::remember_window;
 use crate::stage::{
@@ -61,7 +60,7 @@ fn changes_in_members(stage: &Stage) -> Vec<CallRecord> {
     stage.aws.calls().into_iter().filter(|call| changed(call) && call.account != AUDIT).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bucket_in_another_region_is_unlocked() {
     let stage = Stage::enforcing().await;
     let policy = stage.aws.bucket_policy(LOCKED_BUCKET).unwrap();
@@ -100,7 +99,7 @@ async fn a_bucket_in_another_region_is_unlocked() {
     stage.check_promises(&organization());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_queue_in_another_region_is_unlocked() {
     let stage = Stage::enforcing().await;
     let policy = queue_policy(&stage, LOCKED_QUEUE_ARN).unwrap();
@@ -130,7 +129,7 @@ async fn a_queue_in_another_region_is_unlocked() {
     assert_eq!((stage.events().len(), changes_in_members(&stage).len()), (1, 1));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replacement_takes_the_place_of_the_policy() {
     let stage = Stage::enforcing().await;
     let administrator = "arn:aws:iam::444455556666:role/administrator";
@@ -159,7 +158,7 @@ async fn a_replacement_takes_the_place_of_the_policy() {
 }
 
 /// The old one stays, and where it was saved is said all the same.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replacement_that_aws_refuses_changes_nothing() {
     let stage = Stage::enforcing().await;
     let nonsense = json!({"Version": "2012-10-17", "Statement": [{
@@ -180,7 +179,7 @@ async fn a_replacement_that_aws_refuses_changes_nothing() {
     assert!(changes_in_members(&stage).is_empty() && stage.events().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_policy_that_locks_nobody_out_goes_only_with_force() {
     let stage = Stage::enforcing().await;
     for request in [bucket(SHOP, WEBSITE), queue(SHOP, NEWSLETTER)] {
@@ -209,7 +208,7 @@ async fn a_policy_that_locks_nobody_out_goes_only_with_force() {
 }
 
 /// What AWS shows decides: a change that is not seen is not claimed, and one that shows late is waited for.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_seen_is_not_claimed() {
     for (request, reading, saved) in [
         (bucket(SHOP, LOCKED_BUCKET), "s3:GetBucketPolicy", "/shop-orders/"),
@@ -231,7 +230,7 @@ async fn what_is_not_seen_is_not_claimed() {
 }
 
 /// In the Region of the function the account has no STS: the session is opened elsewhere.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_region_without_sts_is_no_obstacle() {
     let deny = |action: &str, resource: &str| {
         let statement = json!({"Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource});
@@ -257,7 +256,7 @@ async fn a_region_without_sts_is_no_obstacle() {
     assert!(regions.len() > 2 && regions.iter().any(|region| region != "eu-central-1"), "{regions:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_is_refused_before_any_session() {
     let stage = Stage::enforcing().await;
     for (request, expected) in [
@@ -283,7 +282,7 @@ async fn what_is_refused_is_refused_before_any_session() {
         let error = ask(&stage, &request).await.unwrap_err();
         assert!(error.starts_with(expected), "{request}: {error}");
     }
-    let now = OffsetDateTime::now_utc();
+    let now = stage.now();
     remember_window(&stage, SHOP, now - time::Duration::hours(1), now + time::Duration::hours(1));
     for request in [bucket(SHOP, LOCKED_BUCKET), queue(SHOP, LOCKED_QUEUE)] {
         let error = ask(&stage, &request).await.unwrap_err();
@@ -292,7 +291,7 @@ async fn what_is_refused_is_refused_before_any_session() {
     assert!(stage.sessions().is_empty() && stage.events().is_empty() && stage.evidence().is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_aws_does_not_allow_is_told_with_its_remedy() {
     let stage = Stage::enforcing().await;
     let gone = "https://sqs.eu-west-1.amazonaws.com/444455556666/gone";
@@ -318,7 +317,7 @@ async fn what_aws_does_not_allow_is_told_with_its_remedy() {
 }
 
 /// It deletes no credential, so it works in `Audit` mode too: a person asked for it.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn in_audit_mode_a_bucket_is_unlocked_all_the_same() {
     let stage = Stage::set(organization(), auditing()).await;
     let answer = ask(&stage, &bucket(SHOP, LOCKED_BUCKET)).await.unwrap();
@@ -327,7 +326,7 @@ async fn in_audit_mode_a_bucket_is_unlocked_all_the_same() {
 }
 
 /// The bus is out of order when it is done: nobody could find out later that it was.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_done_is_told_later_if_it_cannot_be_told_at_once() {
     let stage = Stage::enforcing().await;
     stage.aws.inject(Fault::at("events:PutEvents", FaultKind::Error500));

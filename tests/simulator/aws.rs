@@ -7,6 +7,7 @@ mod authorization;
 mod base64;
 mod call;
 mod caller;
+pub(crate) mod chance;
 mod cloud_trail;
 mod dynamodb;
 mod emission;
@@ -36,14 +37,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 pub use call::{CallRecord, Outcome};
 pub use caller::Credentials;
+pub use chance::Disorder;
 pub use dynamodb::{KeyAttribute, KeyType, TableSettings};
 pub use events::PutEvent;
 pub use faults::{Fault, FaultKind, InvalidFault};
@@ -54,14 +58,17 @@ pub use role::{InvalidRoleArn, Role};
 pub use root_user::{NotPossible, Password, RootUser, SignIn};
 pub use s3::{BucketSettings, ObjectVersion, Versioning};
 pub use scheduler::{ActionAfterCompletion, Schedule, ScheduleState};
+pub use server::Disconnected;
 pub use watch::{Access, AssumedRoot, Delivery, SessionFinding, Watch};
 
 use crate::api::{Answer, ApiError};
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::organization::{AccountId, Organization, OrganizationId, Principal, RootCredentials};
 use crate::queues::Queues;
 use call::{Call, Sequence};
 use caller::Sessions;
+use chance::{Chance, Latency};
 use dynamodb::Tables;
 use emission::Due;
 use faults::Faults;
@@ -71,7 +78,7 @@ use rates::Rates;
 use s3::Buckets;
 use scheduler::Schedules;
 use server::Reaction;
-use service::Effect;
+use service::{Effect, Service};
 use wire::{Message, Request, respond, respond_garbled};
 
 /// The whole simulated AWS; clones are the same one.
@@ -80,6 +87,7 @@ pub struct Aws {
     world: Arc<Mutex<World>>,
     clock: Clock,
     queues: Queues,
+    bell: Bell,
 }
 
 impl fmt::Debug for Aws {
@@ -105,6 +113,8 @@ pub(crate) struct World {
     faults: Faults,
     rates: Rates,
     latency: Duration,
+    chance: Chance,
+    bell: Bell,
     listeners: Vec<mpsc::UnboundedSender<Value>>,
     put_listeners: Vec<mpsc::UnboundedSender<PutEvent>>,
     watch: Option<Watch>,
@@ -115,13 +125,30 @@ pub(crate) struct World {
 
 impl Aws {
     pub fn new(organization: Organization, clock: Clock) -> Self {
-        let queues = Queues::new(clock.clone());
-        Self { world: Arc::new(Mutex::new(World::new(organization, queues.clone()))), clock, queues }
+        let bell = Bell::default();
+        let queues = Queues::new(clock.clone(), bell.clone());
+        let world = World::new(organization, queues.clone(), bell.clone());
+        Self { world: Arc::new(Mutex::new(world)), clock, queues, bell }
     }
 
     /// Answers AWS calls over HTTP until the future is dropped.
     pub async fn serve(&self, listener: TcpListener) {
         match server::serve(self.clone(), listener).await {}
+    }
+
+    /// Answers an AWS call that comes over no network, as one that came over HTTP.
+    pub async fn answer(&self, request: hyper::Request<Bytes>) -> Result<hyper::Response<Bytes>, Disconnected> {
+        server::answer(self, request).await
+    }
+
+    /// Returns once something came that leads to something.
+    pub(crate) async fn rung(&self) {
+        self.bell.rung().await;
+    }
+
+    /// Some part of the time, as chance has it.
+    pub(crate) fn part_of(&self, longest: Duration) -> Duration {
+        self.lock().chance.part_of(longest)
     }
 
     pub fn clock(&self) -> &Clock {
@@ -237,8 +264,8 @@ impl Aws {
     /// buckets and queues of the old organization.
     pub fn reset(&self, organization: Organization) {
         let mut world = self.lock();
-        let old = std::mem::replace(&mut *world, World::new(organization, self.queues.clone()));
-        world.latency = old.latency;
+        let old = std::mem::replace(&mut *world, World::new(organization, self.queues.clone(), self.bell.clone()));
+        (world.latency, world.chance) = (old.latency, old.chance);
         world.rates.policy = old.rates.policy;
         world.listeners = old.listeners;
         world.put_listeners = old.put_listeners;
@@ -254,11 +281,14 @@ impl Aws {
     }
 
     /// The time that the next call takes, jitter included.
-    pub(crate) fn next_latency(&self) -> Duration {
+    pub(crate) fn next_latency(&self) -> Latency {
         let mut world = self.lock();
+        if let Some(latency) = world.chance.latency() {
+            return latency;
+        }
         // Scattered, and the same in every run.
         let step = u32::try_from(world.sequence.next("latency") * 37 % 101).unwrap_or_default();
-        world.latency * (50 + step) / 100
+        Latency { there: world.latency * (50 + step) / 100, back: Duration::ZERO }
     }
 
     /// What happens to a request.
@@ -277,6 +307,7 @@ impl Aws {
             Err(error) => {
                 let answer = Err(error);
                 world.calls.push(CallRecord {
+                    at: self.clock.now(),
                     request_id: request_id.clone(),
                     caller: String::new(),
                     access_key_id,
@@ -343,7 +374,11 @@ impl Aws {
         if let Some(answer) = &answer {
             world.log_call(&call, answer, request_id);
         }
+        if matches!(call.service, Service::Sqs | Service::Events | Service::Scheduler) {
+            world.bell.ring();
+        }
         world.calls.push(CallRecord {
+            at: call.at,
             request_id: request_id.to_owned(),
             caller: call.caller.arn.clone(),
             access_key_id: call.caller.access_key_id.clone(),
@@ -389,7 +424,7 @@ fn hollow(output: Value) -> Value {
 }
 
 impl World {
-    fn new(organization: Organization, queues: Queues) -> Self {
+    fn new(organization: Organization, queues: Queues, bell: Bell) -> Self {
         let mut buckets = Buckets::default();
         buckets.start_over(&organization);
         queues.start_over(&organization);
@@ -407,6 +442,8 @@ impl World {
             faults: Faults::default(),
             rates: Rates::default(),
             latency: Duration::ZERO,
+            chance: Chance::default(),
+            bell,
             listeners: Vec::new(),
             put_listeners: Vec::new(),
             watch: None,

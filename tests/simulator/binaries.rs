@@ -1,4 +1,4 @@
-//! The workspace's binaries and examples, built by cargo as the running program was built.
+//! The workspace's binaries, built by cargo as the running program was built.
 //!
 //! It must find nothing by guessing paths: cargo says where it put each of them.
 
@@ -26,16 +26,9 @@ impl Binaries {
         let build = || async {
             // All of the workspace, though only the functions are needed: with fewer packages cargo would unify their
             // dependencies' features differently and compile the SDK once more.
-            Ok(Self { paths: cargo_build(&["--bins"]).await? })
+            Ok(Self { paths: cargo_build().await? })
         };
         BUILT.get_or_try_init(build).await
-    }
-
-    /// Builds an example of any package of the workspace and returns where it is. Apart from the binaries, since examples
-    /// are built with the features that tests add to the dependencies.
-    pub async fn example(name: &str) -> Result<PathBuf> {
-        let path = cargo_build(&["--example", name]).await?.remove(name);
-        path.with_context(|| format!("the workspace has no example `{name}`"))
     }
 
     pub fn path(&self, name: &str) -> Result<PathBuf> {
@@ -57,10 +50,10 @@ struct Target {
 }
 
 /// What cargo built of the workspace, by name.
-async fn cargo_build(targets: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+async fn cargo_build() -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--workspace", "--message-format=json-render-diagnostics"]).args(targets);
+    command.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
     command.args(["--manifest-path", MANIFEST]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
@@ -68,12 +61,7 @@ async fn cargo_build(targets: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
     // Not `output`: tokio's captures standard error whatever was asked for.
     let cargo = command.stdout(Stdio::piped()).spawn().context("cargo could not be started")?;
     let output = cargo.wait_with_output().await.context("cargo build did not end")?;
-    ensure!(
-        output.status.success(),
-        "{} could not be built: cargo build ended with {}",
-        targets.join(" "),
-        output.status
-    );
+    ensure!(output.status.success(), "the functions could not be built: cargo build ended with {}", output.status);
 
     let mut paths = BTreeMap::new();
     for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

@@ -1,4 +1,4 @@
-//! Unroot deployed in the simulated AWS: all templates, the real function binaries, and everything between them.
+//! Unroot deployed in the simulated AWS: all templates, its functions, and everything between them.
 //!
 //! What is deployed is read from `template.yaml` and `organization/`, never repeated here, so the templates are tested
 //! too. A resource or property that it does not know fails the deployment.
@@ -12,7 +12,6 @@ mod stores;
 mod traces;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,9 +23,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::aws::{Aws, Credentials, PutEvent};
 use crate::binaries::Binaries;
 use crate::event_buses::Delivery;
-use crate::lambda::{Function, FunctionError, FunctionSettings, Program};
+use crate::lambda::{Binary, Function, FunctionError, FunctionSettings, Program};
 use crate::queues::Queues;
-use crate::template::{Resolved, Resource};
+use crate::template::Resource;
 use event_source::EventSource;
 use resources::Schedule;
 use stacks::Stacks;
@@ -47,7 +46,7 @@ pub struct Options {
     /// Timeouts in place of those of the template, by the name of the function's binary.
     pub timeouts: BTreeMap<String, Duration>,
     /// What is started in place of the binary of this name.
-    pub programs: BTreeMap<String, PathBuf>,
+    pub programs: BTreeMap<String, Program>,
 }
 
 /// A bus on which a test can put an event.
@@ -125,10 +124,10 @@ impl Options {
         self
     }
 
-    /// Starts another program for a function, such as one from `Binaries::example`.
+    /// Starts something else for a function than its binary, such as code in this process.
     #[must_use]
-    pub fn with_program(mut self, function: &str, path: impl Into<PathBuf>) -> Self {
-        self.programs.insert(function.to_owned(), path.into());
+    pub fn with_program(mut self, function: &str, program: Program) -> Self {
+        self.programs.insert(function.to_owned(), program);
         self
     }
 
@@ -141,25 +140,28 @@ impl Options {
 }
 
 impl Deployment {
-    /// Builds the functions and creates what the templates describe.
+    /// Creates what the templates describe, and builds the functions for which the options name nothing else to start.
     ///
     /// Fails where CloudFormation or a service would: parameters that the template does not allow, a role that does not
     /// trust the service that is to assume it or may not read its function's queue, a visibility timeout shorter than
     /// the function's.
     pub async fn deploy(aws: &Aws, options: &Options) -> Result<Self> {
+        let stacks = Stacks::create(aws, options)?;
+        let is_given = |function| binary_of(function).is_ok_and(|name| options.programs.contains_key(name));
+        if stacks.unroot.of_kind("AWS::Serverless::Function").all(is_given) {
+            return Self::create(aws, options, stacks, |name| bail!("nothing to start for `{name}`"));
+        }
         let binaries = Binaries::build().await?;
-        Self::create(aws, options, |binary| Ok(Program { path: binaries.path(binary)?, arguments: Vec::new() }))
+        Self::create(aws, options, stacks, |name| {
+            Ok(Program::Binary(Binary { path: binaries.path(name)?, arguments: Vec::new() }))
+        })
     }
 
-    /// `program` says what to start for a binary.
-    fn create(aws: &Aws, options: &Options, program: impl Fn(&str) -> Result<Program>) -> Result<Self> {
-        let stacks = Stacks::create(aws, options)?;
+    /// `program` says what to start for a binary for which the options do not say it.
+    fn create(aws: &Aws, options: &Options, stacks: Stacks, program: impl Fn(&str) -> Result<Program>) -> Result<Self> {
         let Stacks { stack, unroot, roles, .. } = &stacks;
-        if let Some(name) = options.programs.keys().find(|name| !has_function(unroot, name)) {
-            bail!("template.yaml has no function `{name}`");
-        }
         let program = |binary: &str| match options.programs.get(binary) {
-            Some(path) => Ok(Program { path: path.clone(), arguments: Vec::new() }),
+            Some(program) => Ok(program.clone()),
             None => program(binary),
         };
         let mut functions = BTreeMap::new();
@@ -167,6 +169,9 @@ impl Deployment {
             let deployed = Deployed::new(aws, program, options, &stacks, resource);
             let (binary, deployed) = deployed.with_context(|| format!("template.yaml: `{}`", resource.logical_id))?;
             functions.insert(binary, deployed);
+        }
+        if let Some(name) = options.programs.keys().find(|name| !functions.contains_key(*name)) {
+            bail!("template.yaml has no function `{name}`");
         }
         Ok(Self {
             aws: aws.clone(),
@@ -258,8 +263,7 @@ impl Deployed {
             "Environment",
             "Events",
         ])?;
-        let binary = resource.metadata.pointer("/BuildProperties/Binary").and_then(Value::as_str);
-        let binary = binary.context("no name of a binary in Metadata")?.to_owned();
+        let binary = binary_of(resource)?.to_owned();
         let role = stacks.roles.for_function(resource.text("/Role")?)?;
         let timeout = match options.timeouts.get(&binary) {
             Some(timeout) => *timeout,
@@ -292,10 +296,10 @@ impl Deployed {
     }
 }
 
-/// Whether the template has a function with this binary.
-fn has_function(unroot: &Resolved, binary: &str) -> bool {
-    let mut functions = unroot.of_kind("AWS::Serverless::Function");
-    functions.any(|function| function.metadata.pointer("/BuildProperties/Binary").is_some_and(|name| name == binary))
+/// The name of a function's binary.
+fn binary_of(function: &Resource) -> Result<&str> {
+    let binary = function.metadata.pointer("/BuildProperties/Binary").and_then(Value::as_str);
+    binary.context("no name of a binary in Metadata")
 }
 
 /// The variables that the template sets.

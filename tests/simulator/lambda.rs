@@ -1,9 +1,11 @@
-//! Lambda functions: real binaries that run as child processes and are driven through the Lambda Runtime API.
+//! Lambda functions: real binaries that run as child processes and are driven through the Lambda Runtime API, or code
+//! that runs in this process, on the time of its runtime.
 //!
-//! It knows nothing of queues and events; whoever invokes a function decides what an error means. Time here is the
-//! machine's, since the processes know no other.
+//! It knows nothing of queues and events; whoever invokes a function decides what an error means.
 
 mod environment;
+mod in_process;
+mod process;
 mod runtime_api;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use environment::{Ended, Environment};
+
+pub use in_process::{Accident, Accidents, Handler, InProcess, Invocation, LogLines, Mishap, Start};
 
 /// A deployed function; clones are the same function. Its processes end when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -35,9 +39,16 @@ pub struct FunctionSettings {
     pub variables: Box<dyn Fn() -> BTreeMap<String, String> + Send + Sync>,
 }
 
-/// What is started; Lambda itself passes no arguments.
+/// What is started.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub enum Program {
+    Binary(Binary),
+    InProcess(InProcess),
+}
+
+/// A program on disk; Lambda itself passes no arguments.
+#[derive(Clone, Debug)]
+pub struct Binary {
     pub path: PathBuf,
     pub arguments: Vec<String>,
 }
@@ -82,15 +93,11 @@ impl Function {
         let number = self.inner.invocations.fetch_add(1, Ordering::Relaxed) + 1;
         let request_id = format!("00000000-0000-4000-9000-{number:012x}");
         let warm = lock(&self.inner.idle).pop();
-        let mut environment = match warm {
-            Some(environment) => environment,
-            None => {
-                Environment::start(&self.inner.settings, &self.inner.logs).await.map_err(|error| FunctionError {
-                    error_type: "Runtime.InvalidEntrypoint".to_owned(),
-                    message: format!("RequestId: {request_id} Error: {error}"),
-                })?
-            }
+        let environment = match warm {
+            Some(environment) => Ok(environment),
+            None => Environment::start(&self.inner.settings, &self.inner.logs).await,
         };
+        let mut environment = environment.map_err(|ended| ended.into_function_error(&request_id))?;
         match environment.run(&request_id, payload).await {
             Ok(outcome) => {
                 lock(&self.inner.idle).push(environment);
@@ -167,6 +174,8 @@ impl Ended {
                 let status = status.to_string().replace("exit status:", "exit status");
                 ("Runtime.ExitError", format!("Error: Runtime exited with error: {status}"))
             }
+            Self::Crashed => ("Runtime.ExitError", "Error: Runtime exited with error: signal: aborted".to_owned()),
+            Self::NotStarted(error) => ("Runtime.InvalidEntrypoint", format!("Error: {error}")),
             Self::InitFailed(error) => return error,
         };
         FunctionError { error_type: error_type.to_owned(), message: format!("RequestId: {request_id} {reason}") }
@@ -175,7 +184,10 @@ impl Ended {
 
 impl Logs {
     fn add(&self, line: &str) {
-        let line = serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned()));
+        self.push(serde_json::from_str(line).unwrap_or_else(|_| Value::String(line.to_owned())));
+    }
+
+    fn push(&self, line: Value) {
         lock(&self.lines).push(line);
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod aws;
+mod bell;
 pub mod binaries;
 pub mod clock;
 pub mod deployment;

@@ -1,7 +1,8 @@
 //! SQS standard queues as data: messages that hide and return by the simulated clock.
 //!
-//! It keeps the queues' policies, authorizes nobody and knows no functions. Of two things that real standard queues do it spares its users: messages
-//! are received in the order they were sent, and none is received twice without its visibility timeout having passed.
+//! It keeps the queues' policies, authorizes nobody and knows no functions. Two things that real standard queues do it does
+//! only where a disorder was asked for: to give messages in another order than they were sent, and to give one twice
+//! before its visibility timeout has passed.
 
 mod message;
 mod sqs;
@@ -16,6 +17,8 @@ use time::OffsetDateTime;
 pub use message::Message;
 
 use crate::api::Answer;
+use crate::aws::chance::Chance;
+use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::history::History;
 use crate::organization::{AccountId, AccountQueue, Organization};
@@ -28,6 +31,7 @@ pub const DEFAULT_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Queues {
     clock: Clock,
+    bell: Bell,
     state: Arc<Mutex<State>>,
 }
 
@@ -67,6 +71,7 @@ pub struct NoSuchQueue {
 
 #[derive(Debug, Default)]
 struct State {
+    chance: Chance,
     /// By ARN.
     queues: BTreeMap<String, Queue>,
     sent: u64,
@@ -82,8 +87,12 @@ struct Queue {
 }
 
 impl Queues {
-    pub fn new(clock: Clock) -> Self {
-        Self { clock, state: Arc::default() }
+    pub(crate) fn new(clock: Clock, bell: Bell) -> Self {
+        Self { clock, bell, state: Arc::default() }
+    }
+
+    pub(crate) fn work_unevenly(&self, chance: Chance) {
+        self.state().chance = chance;
     }
 
     /// Creates an empty queue, in place of one with the same ARN, and returns its ARN.
@@ -132,12 +141,27 @@ impl Queues {
         let now = self.clock.now();
         let mut state = self.state();
         state.send(arn, Message::new(body, attributes, now, Duration::ZERO))?;
+        self.bell.ring();
         Ok(())
     }
 
     /// The messages in a queue, hidden ones too, in the order they were sent; none if there is no such queue.
     pub fn messages(&self, arn: &str) -> Vec<Message> {
         self.state().queues.get(arn).map(|queue| queue.messages.clone()).unwrap_or_default()
+    }
+
+    /// How many messages of a queue are visible.
+    pub(crate) fn visible(&self, arn: &str, now: OffsetDateTime) -> usize {
+        let state = self.state();
+        let messages = state.queues.get(arn).into_iter().flat_map(|queue| &queue.messages);
+        messages.filter(|message| message.is_visible(now)).count()
+    }
+
+    /// When the next message of a queue that hides is visible again.
+    pub(crate) fn next_return(&self, arn: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let state = self.state();
+        let messages = &state.queues.get(arn)?.messages;
+        messages.iter().filter(|message| !message.is_visible(now)).map(|message| message.visible_at).min()
     }
 
     /// Empties all queues, and puts those of an organization in place of those of the one before.
@@ -252,8 +276,13 @@ impl State {
             return Vec::new();
         };
         let hide_for = hide_for.unwrap_or(queue.settings.visibility_timeout);
-        let visible = queue.messages.iter_mut().filter(|message| message.is_visible(now));
-        visible.take(most).map(|message| message.receive(now, hide_for)).collect()
+        let mut visible: Vec<_> = queue.messages.iter_mut().filter(|message| message.is_visible(now)).collect();
+        self.chance.shuffle(&mut visible);
+        let received = visible.into_iter().take(most).map(|message| {
+            let hide_for = if self.chance.repeats_message() { Duration::ZERO } else { hide_for };
+            message.receive(now, hide_for)
+        });
+        received.collect()
     }
 
     /// Moves the messages that were received as often as the queue allows to its dead-letter queue. SQS too does so

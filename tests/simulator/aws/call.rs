@@ -38,6 +38,9 @@ pub(crate) struct Call {
 /// A call as the log keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CallRecord {
+    /// When it was carried out.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
     pub request_id: String,
     /// The caller's ARN; empty if the caller could not be identified.
     pub caller: String,

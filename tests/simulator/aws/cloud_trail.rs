@@ -68,7 +68,7 @@ impl World {
         replace_at(&mut event, "/detail/recipientAccountId", account);
         let delay = self.watch.as_ref().map(|watch| watch.trail_delay).unwrap_or_default();
         if delay.is_zero() {
-            self.emit(&event);
+            self.emit(&event, at);
         } else {
             self.schedule(at + delay, Emission::Event(event));
         }

@@ -21,6 +21,8 @@ pub(crate) enum Emission {
     Event(Value),
     /// A finding as it is then.
     Finding(FindingKey),
+    /// One delivery of an event that was emitted.
+    Delivery(Value),
 }
 
 impl Aws {
@@ -37,19 +39,30 @@ impl Aws {
 }
 
 impl World {
-    pub(super) fn emit(&mut self, event: &Value) {
+    /// Emits an event once or twice, now or late.
+    pub(super) fn emit(&mut self, event: &Value, now: OffsetDateTime) {
         let times = match self.watch.as_ref().map(|watch| watch.delivery) {
             Some(Delivery::Twice) => 2,
             Some(Delivery::Once) | None => 1,
         };
-        for _ in 0..times {
-            self.listeners.retain(|listener| listener.send(event.clone()).is_ok());
+        for late in (0..times).flat_map(|_| self.chance.deliveries()).collect::<Vec<_>>() {
+            if late.is_zero() {
+                self.deliver(event);
+            } else {
+                self.schedule(now + late, Emission::Delivery(event.clone()));
+            }
         }
+    }
+
+    fn deliver(&mut self, event: &Value) {
+        self.listeners.retain(|listener| listener.send(event.clone()).is_ok());
+        self.bell.ring();
     }
 
     pub(super) fn schedule(&mut self, at: OffsetDateTime, emission: Emission) {
         let number = self.sequence.next("emission");
         self.due.0.insert((at, number), emission);
+        self.bell.ring();
     }
 
     fn emit_due(&mut self, now: OffsetDateTime) {
@@ -61,9 +74,13 @@ impl World {
             let event = match next.remove() {
                 Emission::Event(event) => Some(event),
                 Emission::Finding(key) => self.publish_finding(&key, now),
+                Emission::Delivery(event) => {
+                    self.deliver(&event);
+                    continue;
+                }
             };
             if let Some(event) = event {
-                self.emit(&event);
+                self.emit(&event, now);
             }
         }
     }

@@ -62,7 +62,7 @@ impl World {
                 replace(status, "completedTimestamp", date);
             }
         });
-        self.emit(&result);
+        self.emit(&result, now);
         self.announce(JOINED_CREATED, &id, now);
         self.creations.push(Creation { id: request, account_id: id.clone(), account_name, at: now });
         id
@@ -112,7 +112,7 @@ impl World {
             replace(details, "accountId", json!(id));
             replace(details, "joinedTime", json!(event_date(now)));
         });
-        self.emit(&event);
+        self.emit(&event, now);
     }
 
     /// A sample event of the management account with this world's ids and dates; `change` sets its service details.

@@ -1,11 +1,11 @@
-//! The request rates that AWS publishes, as token buckets in real time.
+//! The request rates that AWS publishes, as token buckets.
 //!
 //! Only Organizations publishes any ("Quotas and service limits for AWS Organizations"): one bucket for each calling
 //! account, for some operations another for the whole organization. STS publishes none for `AssumeRoot`, nor does
 //! IAM.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::call::Call;
 use super::service::Service;

@@ -9,6 +9,7 @@ mod schedule;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 pub use schedule::{ActionAfterCompletion, Schedule, ScheduleState};
 
@@ -154,12 +155,18 @@ impl Aws {
         let arn = arn(account, region, DEFAULT_GROUP, &definition.name);
         let schedule = Schedule::new(&arn, &definition, self.clock.now())?;
         self.lock().schedules.put(schedule);
+        self.bell.ring();
         Ok(arn)
     }
 
     /// A role that services can be given, in place of one with the same ARN. A reset keeps it.
     pub fn create_role(&self, role: Role) {
         self.lock().roles.insert(role.arn().to_owned(), role);
+    }
+
+    /// When the next schedule fires, if one is to fire.
+    pub fn next_firing(&self) -> Option<OffsetDateTime> {
+        self.lock().schedules.iter().filter(|schedule| schedule.is_waiting()).map(|schedule| schedule.at).min()
     }
 
     /// Lets each schedule whose time has come send its message, and returns why some could not.

@@ -1,4 +1,4 @@
-//! HTTP on loopback: connections in, the world's reactions out.
+//! HTTP on loopback, or in place of it: requests in, the world's reactions out.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -6,27 +6,27 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Response, server::conn::http1};
+use hyper::{Request, Response, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::Aws;
-use super::wire::Request;
+use super::wire;
 
 /// What a client gets.
 pub(crate) enum Reaction {
-    Answer(Response<Full<Bytes>>),
+    Answer(Response<Bytes>),
     /// Nothing, as long as it waits.
     Silence,
     /// A closed connection.
     Disconnect,
 }
 
-/// Makes hyper close the connection without an answer.
+/// No answer: the connection was closed.
 #[derive(Debug, thiserror::Error)]
 #[error("the simulated network dropped the connection")]
-struct Disconnected;
+pub struct Disconnected;
 
 /// Answers until it is dropped, and its connections with it.
 pub(super) async fn serve(aws: Aws, listener: TcpListener) -> Infallible {
@@ -46,22 +46,36 @@ pub(super) async fn serve(aws: Aws, listener: TcpListener) -> Infallible {
 async fn serve_connection(aws: Aws, stream: TcpStream) {
     // Answers are small: without this, each would wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(aws.clone(), request));
+    let service = service_fn(move |request| answer_connection(aws.clone(), request));
     // An error here is a client that went away, or a connection that a fault dropped.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(aws: Aws, request: hyper::Request<Incoming>) -> Result<Response<Full<Bytes>>, Disconnected> {
+/// An error makes hyper close the connection.
+async fn answer_connection(aws: Aws, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Disconnected> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Disconnected)?.to_bytes();
+    Ok(answer(&aws, Request::from_parts(head, body)).await?.map(Full::new))
+}
+
+/// Carries a request out, after some time, and has its answer on the way for some time.
+pub(super) async fn answer(aws: &Aws, request: Request<Bytes>) -> Result<Response<Bytes>, Disconnected> {
+    let (head, body) = request.into_parts();
     let latency = aws.next_latency();
-    // Even a sleep of no time waits for the timer's next millisecond.
-    if !latency.is_zero() {
-        tokio::time::sleep(latency).await;
-    }
-    match aws.react(&Request { head, body }) {
-        Reaction::Answer(response) => Ok(response),
+    pass(latency.there).await;
+    match aws.react(&wire::Request { head, body }) {
+        Reaction::Answer(response) => {
+            pass(latency.back).await;
+            Ok(response)
+        }
         Reaction::Silence => std::future::pending().await,
         Reaction::Disconnect => Err(Disconnected),
+    }
+}
+
+async fn pass(time: Duration) {
+    // Even a sleep of no time waits for the timer's next millisecond.
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
     }
 }

@@ -13,7 +13,6 @@ mod root_user;
 mod schedules;
 mod tables;
 
-use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::service::Service;
@@ -85,7 +84,7 @@ async fn call_in(aws: &Aws, region: &str, credentials: &Credentials, action: &st
     react(aws, request).await
 }
 
-async fn react(aws: &Aws, request: hyper::Request<hyper::body::Bytes>) -> Reply {
+async fn react(aws: &Aws, request: hyper::Request<Bytes>) -> Reply {
     let (head, body) = request.into_parts();
     let response = match aws.react(&Request { head, body }) {
         Reaction::Answer(response) => response,
@@ -98,7 +97,7 @@ async fn react(aws: &Aws, request: hyper::Request<hyper::body::Bytes>) -> Reply 
     };
     assert!(response.headers().contains_key("x-amzn-requestid"));
     let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = response.into_body();
     let body = String::from_utf8_lossy(&body).into_owned();
     let code = match serde_json::from_str::<Value>(&body) {
         _ if status == 200 => "Success".to_owned(),

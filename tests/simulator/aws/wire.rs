@@ -3,7 +3,6 @@
 //! This module must not know operations. Service and Region come from the signature's credential scope, so one port
 //! serves everything.
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode, header};
@@ -103,13 +102,13 @@ impl Request {
     }
 
     /// The response to a request that could not be read.
-    pub(crate) fn refuse(&self, error: ApiError, request_id: &str) -> Response<Full<Bytes>> {
+    pub(crate) fn refuse(&self, error: ApiError, request_id: &str) -> Response<Bytes> {
         respond(self.protocol(), "", &Err(error), request_id)
     }
 }
 
 /// The response to a call. Every one carries its request id, without which SDKs have none to log.
-pub(crate) fn respond(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> Response<Full<Bytes>> {
+pub(crate) fn respond(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) -> Response<Bytes> {
     if protocol == Protocol::Rest {
         return s3::respond(operation, answer, request_id, false);
     }
@@ -125,7 +124,7 @@ pub(crate) fn respond_garbled(
     operation: &str,
     answer: &Answer,
     request_id: &str,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     if protocol == Protocol::Rest {
         return s3::respond(operation, answer, request_id, true);
     }
@@ -145,7 +144,7 @@ fn body(protocol: Protocol, operation: &str, answer: &Answer, request_id: &str) 
     }
 }
 
-fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) -> Response<Full<Bytes>> {
+fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) -> Response<Bytes> {
     let status = answer.as_ref().err().map_or(200, |error| error.status);
     let content_type = match protocol {
         Protocol::Query { .. } => "text/xml",
@@ -153,7 +152,7 @@ fn response(protocol: Protocol, answer: &Answer, body: Bytes, request_id: &str) 
         Protocol::Rest => "application/xml",
         Protocol::RestJson => "application/json",
     };
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));

@@ -1,8 +1,11 @@
 //! Lambda's event source mapping: from messages in a queue to an invocation, and back to what is deleted.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use super::resources::allows;
 use crate::aws::Role;
@@ -19,6 +22,8 @@ pub(super) struct EventSource {
     pub(super) queue_arn: String,
     pub(super) dead_letter_arn: String,
     pub(super) most_concurrent: usize,
+    /// How long messages are gathered at most.
+    pub(super) window: Duration,
     queue_url: String,
     batch_size: u64,
 }
@@ -75,7 +80,6 @@ impl EventSource {
             "queue visibility timeout: {visibility} seconds is less than function timeout: {timeout} seconds"
         );
         let batch_size = number("/Properties/BatchSize").context("no BatchSize")?;
-        // Here no time passes while a batch fills: it takes what is there.
         let window = number("/Properties/MaximumBatchingWindowInSeconds").unwrap_or(0);
         ensure!(
             batch_size <= MOST_MESSAGES_OF_A_CALL || window > 0,
@@ -88,9 +92,20 @@ impl EventSource {
             queue_arn: queue_arn.to_owned(),
             dead_letter_arn: queue.text("/RedrivePolicy/deadLetterTargetArn")?.to_owned(),
             most_concurrent: usize::try_from(most_concurrent)?,
+            window: Duration::from_secs(window),
             queue_url: queue.reference()?.to_owned(),
             batch_size,
         }))
+    }
+
+    pub(super) fn has_messages(&self, queues: &Queues, now: OffsetDateTime) -> bool {
+        queues.visible(&self.queue_arn, now) > 0
+    }
+
+    /// Whether nothing is gained by waiting for more messages.
+    pub(super) fn is_full(&self, queues: &Queues, now: OffsetDateTime) -> bool {
+        self.window.is_zero()
+            || u64::try_from(queues.visible(&self.queue_arn, now)).unwrap_or(u64::MAX) >= self.batch_size
     }
 
     /// The next messages, if there are any: as many as `ReceiveMessage` gives, over and over, until the batch is full.

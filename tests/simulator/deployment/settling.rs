@@ -1,16 +1,23 @@
 //! Letting everything happen that still has to: events, invocations, and the time between them.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
-use tokio::task::JoinSet;
+use time::OffsetDateTime;
+use tokio::sync::MutexGuard;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::event_source::Batch;
-use super::{Bus, Deployment, lock};
+use super::{Bus, Deployed, Deployment, lock};
 use crate::aws::PutEvent;
-use crate::lambda::{Function, FunctionError};
+use crate::lambda::FunctionError;
 
 /// The most simulated time that passes while a deployment settles.
 const LONGEST_SETTLING: Duration = Duration::from_hours(24);
@@ -29,6 +36,25 @@ const NAMED_EVENTS: usize = 5;
 #[derive(Debug, Default)]
 struct Seen(BTreeMap<String, usize>);
 
+/// Who does everything that there is to do, at the time when it is to be done. There is one at a time.
+struct Worker<'a> {
+    deployment: &'a Deployment,
+    events: MutexGuard<'a, UnboundedReceiver<Value>>,
+    running: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
+    /// How many invocations of each function run.
+    busy: BTreeMap<&'a str, usize>,
+    /// Until when the batch of a function fills.
+    filling: BTreeMap<&'a str, OffsetDateTime>,
+    invocations: usize,
+    seen: Seen,
+}
+
+struct Finished {
+    name: String,
+    batch: Batch,
+    outcome: Result<Value, FunctionError>,
+}
+
 impl Deployment {
     /// Works until nothing is left to do: routes events, invokes functions with what is in their queues, and lets time
     /// pass while messages only hide and events are only due. Schedules that are due fire, but it waits for none: who
@@ -41,66 +67,48 @@ impl Deployment {
 
     /// The same within less or more simulated time.
     pub async fn settle_within(&self, longest: Duration) -> Result<()> {
-        let mut events = self.events.lock().await;
-        let mut waited = Duration::ZERO;
-        let mut invocations = 0;
-        let mut seen = Seen::default();
-        let mut running = JoinSet::new();
-        let mut busy: BTreeMap<&str, usize> = BTreeMap::new();
-        // Whoever settles may have advanced the clock before.
-        self.recycle_environments();
+        let until = self.aws.clock().now() + longest;
+        let mut worker = Worker::begin(self).await;
         loop {
-            self.aws.emit_due();
-            let failures = self.aws.fire_due_schedules();
-            ensure!(failures.is_empty(), "{}", failures.join("; "));
-            while let Ok(event) = events.try_recv() {
-                seen.count(&event);
-                self.put_event(Bus::Default, &event);
-            }
-            self.route_put_events();
-            for (name, deployed) in &self.functions {
-                let Some(source) = &deployed.source else { continue };
-                let busy = busy.entry(name.as_str()).or_default();
-                while *busy < source.most_concurrent
-                    && let Some(batch) = source.receive(&self.queues)?
-                {
-                    *busy += 1;
-                    invocations += 1;
-                    ensure!(
-                        invocations < MOST_INVOCATIONS,
-                        "`{name}` is invoked in an endless loop: {}",
-                        self.what_keeps_coming(&seen)
-                    );
-                    running.spawn(invoke(name.clone(), deployed.function.clone(), batch));
-                }
-            }
-            if running.is_empty() {
-                let next = [self.until_next_message(), self.until_next_event()];
-                let Some(wait) = next.into_iter().flatten().min() else {
-                    return Ok(());
-                };
-                waited += wait;
-                if waited >= longest {
+            worker.begin_what_is_due()?;
+            let next = worker.next_due();
+            if worker.running.is_empty() {
+                let Some(next) = next else { return Ok(()) };
+                if next >= until {
                     let minutes = longest.as_secs() / 60;
-                    bail!("no rest after {minutes} simulated minutes: {}", self.what_keeps_coming(&seen));
+                    bail!("no rest after {minutes} simulated minutes: {}", worker.what_keeps_coming());
                 }
-                self.aws.clock().advance(wait);
+                if self.aws.clock().is_waited_for() {
+                    worker.wait(Some(next)).await?;
+                } else {
+                    self.aws.clock().advance(self.until(next));
+                }
                 self.recycle_environments();
-                continue;
+            } else {
+                worker.wait(next).await?;
             }
+        }
+    }
+
+    /// Works while something else happens, on the time of the runtime, and returns what comes of that. What is not done by
+    /// then is left for the next who works.
+    pub async fn work_while<T>(&self, meanwhile: impl Future<Output = T>) -> Result<T> {
+        let mut meanwhile = pin!(meanwhile);
+        let mut worker = Worker::begin(self).await;
+        loop {
+            worker.begin_what_is_due()?;
+            let next = [worker.next_due(), self.aws.next_firing()].into_iter().flatten().min();
             tokio::select! {
-                Some(finished) = running.join_next() => {
-                    let (name, batch, outcome) = finished?;
-                    let deployed = self.deployed(&name)?;
-                    self.source(&name)?.acknowledge(&self.queues, &batch, &outcome)?;
-                    lock(&deployed.outcomes).push(outcome);
-                    if let Some(busy) = busy.get_mut(name.as_str()) {
-                        *busy -= 1;
+                biased;
+                result = &mut meanwhile => {
+                    while !worker.running.is_empty() {
+                        worker.wait(None).await?;
                     }
+                    return Ok(result);
                 }
-                // Events and messages may have come meanwhile.
-                () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                waited = worker.wait(next) => waited?,
             }
+            self.recycle_environments();
         }
     }
 
@@ -123,30 +131,126 @@ impl Deployment {
         }
     }
 
-    /// How long the message that returns next still hides, from a queue that invokes a function.
-    fn until_next_message(&self) -> Option<Duration> {
-        let now = self.aws.clock().now();
-        let sources = self.functions.values().filter_map(|deployed| Some(&deployed.source.as_ref()?.queue_arn));
-        let messages = sources.flat_map(|arn| self.queues.messages(arn));
-        let wait = messages.map(|message| message.visible_at - now).min()?;
-        Some(Duration::try_from(wait).unwrap_or_default())
+    fn until(&self, at: OffsetDateTime) -> Duration {
+        Duration::try_from(at - self.aws.clock().now()).unwrap_or_default()
+    }
+}
+
+impl<'a> Worker<'a> {
+    async fn begin(deployment: &'a Deployment) -> Self {
+        let events = deployment.events.lock().await;
+        // Whoever works may have advanced the clock before.
+        deployment.recycle_environments();
+        Self {
+            deployment,
+            events,
+            running: FuturesUnordered::new(),
+            busy: BTreeMap::new(),
+            filling: BTreeMap::new(),
+            invocations: 0,
+            seen: Seen::default(),
+        }
     }
 
-    /// How long it takes until AWS emits the next event that it is going to emit.
-    fn until_next_event(&self) -> Option<Duration> {
-        let wait = self.aws.next_due()? - self.aws.clock().now();
-        Some(Duration::try_from(wait).unwrap_or_default())
+    /// Begins everything whose time has come.
+    fn begin_what_is_due(&mut self) -> Result<()> {
+        let deployment = self.deployment;
+        deployment.aws.emit_due();
+        let failures = deployment.aws.fire_due_schedules();
+        ensure!(failures.is_empty(), "{}", failures.join("; "));
+        while let Ok(event) = self.events.try_recv() {
+            self.seen.count(&event);
+            deployment.put_event(Bus::Default, &event);
+        }
+        deployment.route_put_events();
+        for (name, deployed) in &deployment.functions {
+            while let Some(batch) = self.next_batch(name, deployed)? {
+                *self.busy.entry(name).or_default() += 1;
+                self.invocations += 1;
+                ensure!(
+                    self.invocations < MOST_INVOCATIONS,
+                    "`{name}` is invoked in an endless loop: {}",
+                    self.what_keeps_coming()
+                );
+                self.running.push(Box::pin(async move {
+                    let outcome = deployed.function.invoke(&batch.event).await;
+                    Finished { name: name.clone(), batch, outcome }
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages for the next invocation of a function, if there are some and it may be invoked.
+    fn next_batch(&mut self, name: &'a str, deployed: &Deployed) -> Result<Option<Batch>> {
+        let Some(source) = &deployed.source else { return Ok(None) };
+        if self.busy.get(name).is_some_and(|busy| *busy >= source.most_concurrent) {
+            return Ok(None);
+        }
+        let now = self.deployment.aws.clock().now();
+        if !source.is_full(&self.deployment.queues, now) && self.deployment.aws.clock().is_waited_for() {
+            if !source.has_messages(&self.deployment.queues, now) {
+                self.filling.remove(name);
+                return Ok(None);
+            }
+            let full = || now + self.deployment.aws.part_of(source.window);
+            if *self.filling.entry(name).or_insert_with(full) > now {
+                return Ok(None);
+            }
+        }
+        self.filling.remove(name);
+        source.receive(&self.deployment.queues)
+    }
+
+    /// When the next message returns, the next event comes or the next batch is invoked, as far as that is known.
+    fn next_due(&self) -> Option<OffsetDateTime> {
+        let Deployment { aws, queues, functions, .. } = self.deployment;
+        let now = aws.clock().now();
+        let sources = functions.values().filter_map(|deployed| Some(&deployed.source.as_ref()?.queue_arn));
+        // What is visible waits for its function, not for a time.
+        let hidden = sources.filter_map(|arn| queues.next_return(arn, now)).min();
+        let filled = self.filling.values().min().copied();
+        [hidden, filled, aws.next_due()].into_iter().flatten().min()
+    }
+
+    /// Waits for an invocation to end, for a time, or for something to come.
+    async fn wait(&mut self, until: Option<OffsetDateTime>) -> Result<()> {
+        let until = until.map(|until| self.deployment.until(until));
+        let time_is_up = async {
+            match until {
+                Some(duration) => tokio::time::sleep(duration).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(finished) = self.running.next() => self.finish(finished)?,
+            () = self.deployment.aws.rung() => {}
+            () = time_is_up => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, Finished { name, batch, outcome }: Finished) -> Result<()> {
+        let deployed = self.deployment.deployed(&name)?;
+        self.deployment.source(&name)?.acknowledge(&self.deployment.queues, &batch, &outcome)?;
+        lock(&deployed.outcomes).push(outcome);
+        if let Some(busy) = self.busy.get_mut(name.as_str()) {
+            *busy -= 1;
+        }
+        Ok(())
     }
 
     /// `3 messages hide in the queue of `account-joined`; events: 96 x GuardDuty Finding .. in eu-north-1`.
-    fn what_keeps_coming(&self, seen: &Seen) -> String {
-        let hidden = self.functions.iter().filter_map(|(name, deployed)| {
-            let count = self.queues.messages(&deployed.source.as_ref()?.queue_arn).len();
+    fn what_keeps_coming(&self) -> String {
+        let Deployment { queues, functions, .. } = self.deployment;
+        let hidden = functions.iter().filter_map(|(name, deployed)| {
+            let count = queues.messages(&deployed.source.as_ref()?.queue_arn).len();
             (count > 0).then(|| format!("{count} messages hide in the queue of `{name}`"))
         });
         let mut parts: Vec<String> = hidden.collect();
-        if !seen.0.is_empty() {
-            parts.push(format!("events that came: {}", seen.most_frequent()));
+        if !self.seen.0.is_empty() {
+            parts.push(format!("events that came: {}", self.seen.most_frequent()));
         }
         parts.join("; ")
     }
@@ -168,9 +272,4 @@ impl Seen {
         let named: Vec<_> = kinds.iter().take(NAMED_EVENTS).map(|(kind, count)| format!("{count} x {kind}")).collect();
         named.join(", ")
     }
-}
-
-async fn invoke(name: String, function: Function, batch: Batch) -> (String, Batch, Result<Value, FunctionError>) {
-    let outcome = function.invoke(&batch.event).await;
-    (name, batch, outcome)
 }

@@ -26,7 +26,9 @@ fn stacks() -> (Stacks, Queues) {
 
 fn deployment() -> Deployment {
     let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
-    Deployment::create(&aws, &Options::new("http://127.0.0.1:9"), |_| Ok(tiny_program())).unwrap()
+    let options = Options::new("http://127.0.0.1:9");
+    let stacks = Stacks::create(&aws, &options).unwrap();
+    Deployment::create(&aws, &options, stacks, |_| Ok(tiny_program())).unwrap()
 }
 
 /// An event that reaches account-joined, with some words for the tiny function.
@@ -318,14 +320,18 @@ async fn a_crash_loses_no_message() {
 #[tokio::test]
 async fn another_program_stands_in_for_one_function() {
     let aws = Aws::new(Organization::sample(30).unwrap(), Clock::default());
-    let options = Options::new("http://127.0.0.1:9").with_program("account-joined", "/nonexistent/program");
-    let deployment = Deployment::create(&aws, &options, |_| Ok(tiny_program())).unwrap();
+    let nonexistent = || Program::Binary(Binary { path: "/nonexistent/program".into(), arguments: Vec::new() });
+    let create = |options: &Options| {
+        let stacks = Stacks::create(&aws, options).unwrap();
+        Deployment::create(&aws, options, stacks, |_| Ok(tiny_program()))
+    };
+    let options = Options::new("http://127.0.0.1:9").with_program("account-joined", nonexistent());
+    let deployment = create(&options).unwrap();
     assert!(deployment.invoke("scheduled-audit", &json!("describe")).await.unwrap().is_ok());
     let error = deployment.invoke("account-joined", &json!("describe")).await.unwrap().unwrap_err().to_string();
     assert!(error.starts_with("Runtime.InvalidEntrypoint"), "{error}");
 
-    let options = options.with_program("account-left", "/nonexistent/program");
-    let error = Deployment::create(&aws, &options, |_| Ok(tiny_program())).unwrap_err().to_string();
+    let error = create(&options.with_program("account-left", nonexistent())).unwrap_err().to_string();
     assert_eq!(error, "template.yaml has no function `account-left`");
 }
 

@@ -9,7 +9,8 @@ use super::*;
 
 pub(crate) fn tiny_program() -> Program {
     let arguments = ["--exact", "lambda::tests::tiny_function", "--ignored", "--nocapture"];
-    Program { path: std::env::current_exe().unwrap(), arguments: arguments.map(str::to_owned).to_vec() }
+    let path = std::env::current_exe().unwrap();
+    Program::Binary(Binary { path, arguments: arguments.map(str::to_owned).to_vec() })
 }
 
 fn function(variables: BTreeMap<String, String>) -> Function {
@@ -122,7 +123,7 @@ async fn what_a_function_logged_is_there_when_it_has_answered() {
 #[tokio::test]
 async fn a_program_that_cannot_start_is_an_error() {
     let mut settings = Arc::try_unwrap(function(BTreeMap::new()).inner).unwrap().settings;
-    settings.program.path = PathBuf::from("/nowhere");
+    settings.program = Program::Binary(Binary { path: PathBuf::from("/nowhere"), arguments: Vec::new() });
     let error = Function::new(settings).invoke(&json!({})).await.unwrap_err();
     assert_eq!(error.error_type, "Runtime.InvalidEntrypoint");
 }

@@ -10,6 +10,7 @@ use super::{
     AccessKey, Account, AccountId, AccountState, CredentialStatus, LastUsed, LoginProfile, MfaDevice, Organization,
     OrganizationError, RootCredentials, SigningCertificate, UnitId,
 };
+use crate::clock::Clock;
 
 /// The tag of the sample's two accounts that a deployment should exempt.
 pub const EXEMPT_TAG: &str = "unroot:exempt";
@@ -34,8 +35,13 @@ impl Organization {
     ///
     /// Fails only if the skeleton in the source is not a valid organization file, which a test rules out.
     pub fn sample(accounts: usize) -> Result<Self, OrganizationError> {
+        Self::sample_at(accounts, Clock::of_machine().now())
+    }
+
+    /// The same at another time than the machine's.
+    pub fn sample_at(accounts: usize, now: OffsetDateTime) -> Result<Self, OrganizationError> {
         let mut organization = Self::from_json(SKELETON)?;
-        let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap_or_else(|_| OffsetDateTime::now_utc());
+        let now = now.replace_nanosecond(0).unwrap_or(now);
         let special = leftovers_by_name(now);
         for (id, account) in &mut organization.accounts {
             if let Some(leftovers) = special.get(account.name.as_str()) {
@@ -191,16 +197,19 @@ fn hardware_mfa(id: &AccountId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
 
     #[test]
     fn the_sample_has_the_size_asked_for_and_every_kind_of_leftover() {
-        let organization = Organization::sample(300).unwrap();
+        let now = datetime!(2026-11-20 12:00 UTC);
+        let organization = Organization::sample_at(300, now).unwrap();
         assert_eq!(organization.accounts.len(), 300);
         assert_eq!(organization.tagged(EXEMPT_TAG).len(), 2);
         let roots: Vec<_> = organization.accounts.values().map(|account| &account.root).collect();
         let keys: Vec<_> = roots.iter().flat_map(|root| &root.access_keys).collect();
-        let day_ago = OffsetDateTime::now_utc() - Duration::days(1);
+        let day_ago = now - Duration::days(1);
         let used_today = |key: &&AccessKey| key.last_used.as_ref().is_some_and(|used| used.date > day_ago);
         assert!(keys.iter().copied().any(|key| used_today(&key)));
         assert!(keys.iter().any(|key| key.status == CredentialStatus::Inactive));
@@ -219,7 +228,7 @@ mod tests {
     #[test]
     fn every_special_account_exists_and_ids_do_not_collide() {
         let organization = Organization::sample(0).unwrap();
-        for name in leftovers_by_name(OffsetDateTime::now_utc()).keys() {
+        for name in leftovers_by_name(OffsetDateTime::UNIX_EPOCH).keys() {
             assert!(organization.accounts.values().any(|account| account.name == *name), "{name}");
         }
         assert_eq!(Organization::sample(5000).unwrap().accounts.len(), 5000);

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::bell::Bell;
 
 const URL: &str = "http://127.0.0.1:4566/222233334444/work";
 
@@ -8,7 +9,7 @@ const HERE: Origin = Origin { account: "222233334444", region: "eu-central-1", s
 
 /// A queue with a visibility timeout of a minute that gives a message up after two receives, and its dead-letter queue.
 fn queues() -> Queues {
-    let queues = Queues::new(Clock::default());
+    let queues = Queues::new(Clock::default(), Bell::default());
     let settings = |name: &str, redrive| QueueSettings {
         account: "222233334444".to_owned(),
         region: "eu-central-1".to_owned(),

@@ -59,6 +59,7 @@ mod tests {
 
     fn call(operation: &str, caller: &str, input: Value) -> CallRecord {
         CallRecord {
+            at: time::OffsetDateTime::UNIX_EPOCH,
             request_id: String::new(),
             caller: caller.to_owned(),
             access_key_id: "ASIA000000001EXAMPLE".to_owned(),

@@ -99,6 +99,7 @@ mod tests {
 
     fn call(account: &str) -> CallRecord {
         CallRecord {
+            at: time::OffsetDateTime::UNIX_EPOCH,
             request_id: String::new(),
             caller: "arn:aws:sts::222233334444:assumed-role/RootActivityRole/unroot-root-activity".to_owned(),
             access_key_id: OWN.to_owned(),

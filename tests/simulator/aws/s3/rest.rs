@@ -4,7 +4,6 @@
 
 use std::fmt::Write as _;
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -165,7 +164,7 @@ pub(crate) fn read(request: &Request) -> Result<(String, Value), ApiError> {
 }
 
 /// The response to a call. What is garbled lacks its end, and its checksum no longer fits.
-pub(crate) fn respond(operation: &str, answer: &Answer, request_id: &str, is_garbled: bool) -> Response<Full<Bytes>> {
+pub(crate) fn respond(operation: &str, answer: &Answer, request_id: &str, is_garbled: bool) -> Response<Bytes> {
     let (status, mut body) = match answer {
         Ok(output) => (success(operation), output_body(operation, output)),
         Err(error) => (error.status, error_body(error, request_id).into_bytes()),
@@ -174,7 +173,7 @@ pub(crate) fn respond(operation: &str, answer: &Answer, request_id: &str, is_gar
         body.truncate(body.len().saturating_sub(20));
         body.push(0xff);
     }
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     let mut insert = |name: &str, value: &str| {

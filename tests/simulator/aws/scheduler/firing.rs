@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 use time::OffsetDateTime;
 
 use super::lets_assume;
-use super::schedule::{ActionAfterCompletion, Schedule, ScheduleState};
+use super::schedule::{ActionAfterCompletion, Schedule};
 use crate::aws::World;
 use crate::policy::{Context, Decision, Principal, Request};
 
@@ -12,9 +12,7 @@ impl World {
     /// Completes each schedule that is due: it sends its message, or else ends in its dead-letter queue. In reality a
     /// target is tried for as long as the retry policy says; what stands in the way here does not go away by itself.
     pub(super) fn fire_due_schedules(&mut self, now: OffsetDateTime) -> Vec<String> {
-        let is_due = |schedule: &&Schedule| {
-            schedule.state == ScheduleState::Enabled && !schedule.is_completed && schedule.at <= now
-        };
+        let is_due = |schedule: &&Schedule| schedule.is_waiting() && schedule.at <= now;
         let due: Vec<Schedule> = self.schedules.iter().filter(is_due).cloned().collect();
         let mut failures = Vec::new();
         for schedule in due {

@@ -210,6 +210,11 @@ impl Schedule {
         })
     }
 
+    /// Whether its time is still to come, or nobody has noticed that it came.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state == ScheduleState::Enabled && !self.is_completed
+    }
+
     /// The answer to `GetSchedule`.
     pub(super) fn described(&self) -> Value {
         let mut described = self.definition.clone();

@@ -100,7 +100,7 @@ async fn an_absent_queue_has_the_code_of_old_in_a_header() {
     let mut request = hyper::Request::post("/")
         .header("host", "localhost")
         .header("x-amz-target", "AmazonSQS.GetQueueUrl")
-        .body(hyper::body::Bytes::from_static(br#"{"QueueName": "nowhere"}"#))
+        .body(Bytes::from_static(br#"{"QueueName": "nowhere"}"#))
         .unwrap();
     auditor(&aws).sign(&mut request, "us-east-1", "sqs", aws.clock().now()).unwrap();
     let (head, body) = request.into_parts();

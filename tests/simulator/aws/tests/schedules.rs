@@ -74,13 +74,13 @@ struct Response {
 async fn send_as(aws: &Aws, caller: &Credentials, method: &str, path: &str, body: &Value) -> Response {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = hyper::Request::builder().method(method).uri(path).header("host", "localhost");
-    let mut request = request.body(hyper::body::Bytes::from(body)).unwrap();
+    let mut request = request.body(Bytes::from(body)).unwrap();
     caller.sign(&mut request, "eu-central-1", "scheduler", aws.clock().now()).unwrap();
     let (head, body) = request.into_parts();
     let Reaction::Answer(response) = aws.react(&Request { head, body }) else { panic!("no answer") };
     let code = response.headers().get("x-amzn-errortype").map_or("", |code| code.to_str().unwrap()).to_owned();
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = response.into_body();
     Response { status, code, body: serde_json::from_slice(&body).unwrap() }
 }
 

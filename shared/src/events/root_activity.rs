@@ -204,11 +204,11 @@ impl Reader<'_> {
 
     fn account(&self, pointer: &str) -> Result<AccountId, MalformedEvent> {
         let text = self.text(pointer).ok_or_else(|| field(pointer, "missing".to_owned()))?;
-        text.parse().map_err(|error: crate::domain::id::InvalidId| field(pointer, error.to_string()))
+        text.parse().map_err(|error: domain::id::InvalidId| field(pointer, error.to_string()))
     }
 
     /// Sign-in events have an empty one.
-    fn access_key_id(&self, pointer: &str) -> Option<crate::domain::id::AccessKeyId> {
+    fn access_key_id(&self, pointer: &str) -> Option<domain::id::AccessKeyId> {
         self.text(pointer)?.parse().ok()
     }
 

@@ -111,8 +111,8 @@ pub fn is_within_any(account: &Account, units: &BTreeSet<OrganizationalUnitId>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::account::OrganizationalPath;
-    use crate::domain::recovery_window::RecoveryWindow;
+    use crate::account::OrganizationalPath;
+    use crate::recovery_window::RecoveryWindow;
 
     fn account(id: &str, state: AccountState, unit: Option<&str>) -> Account {
         let path = unit.map(|unit| OrganizationalPath::new(vec![unit.parse().unwrap()]));

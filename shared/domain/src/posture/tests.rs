@@ -1,8 +1,8 @@
 use time::macros::datetime;
 
 use super::*;
-use crate::domain::credentials::{AccessKey, AccessKeyStatus, LastUsed, LoginProfile};
-use crate::domain::failure::Failure;
+use crate::credentials::{AccessKey, AccessKeyStatus, LastUsed, LoginProfile};
+use crate::failure::Failure;
 
 const MONDAY: OffsetDateTime = datetime!(2026-11-16 06:00 UTC);
 const TUESDAY: OffsetDateTime = datetime!(2026-11-17 06:00 UTC);
@@ -237,10 +237,8 @@ fn a_posture_is_read_as_it_was_written() {
 
 mod activity {
     use super::*;
-    use crate::domain::alert::{Alert, AlertDetail};
-    use crate::domain::root_activity::{
-        Activity, FindingKind, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage,
-    };
+    use crate::alert::{Alert, AlertDetail};
+    use crate::root_activity::{Activity, FindingKind, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage};
 
     fn login(triage: Triage, outcome: Outcome) -> Sighting {
         let observed = Observed {

@@ -1,8 +1,8 @@
 //! Root activity in words that a person understands: what happened, from where, and what to do.
 
 use super::{Activity, FindingKind, Observed, Outcome, Severity, Sighting, Sign, SignIn, Triage};
-use crate::domain::alert::{AlertAccount, minute};
-use crate::domain::task::TaskPolicy;
+use crate::alert::{AlertAccount, minute};
+use crate::task::TaskPolicy;
 
 /// More signs than that are only counted.
 const MOST_SIGNS: usize = 3;

@@ -1,7 +1,7 @@
 use time::macros::datetime;
 
 use super::*;
-use crate::domain::alert::AlertAccount;
+use crate::alert::AlertAccount;
 
 const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 const PRINCIPAL: &str = "arn:aws:sts::222233334444:assumed-role/Administrator/alice";

@@ -193,11 +193,11 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::credentials::{LoginProfile, MfaDevice};
-    use crate::domain::failure::{Cause, Failure};
-    use crate::domain::record::{SCHEMA_VERSION, Totals};
-    use crate::domain::request::Mode;
-    use crate::domain::trigger::Trigger;
+    use crate::credentials::{LoginProfile, MfaDevice};
+    use crate::failure::{Cause, Failure};
+    use crate::record::{SCHEMA_VERSION, Totals};
+    use crate::request::Mode;
+    use crate::trigger::Trigger;
 
     const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
 

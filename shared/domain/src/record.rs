@@ -326,7 +326,7 @@ impl CredentialCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::credentials::LoginProfile;
+    use crate::credentials::LoginProfile;
 
     const NOW: OffsetDateTime = time::macros::datetime!(2026-11-20 12:00 UTC);
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 use super::{KnownActivity, Posture, Run, describe};
-use crate::domain::alert::{ActivityDetail, Alert, AlertAccount, AlertDetail, DetailType, in_one_line, to_the_second};
-use crate::domain::id::AccountId;
-use crate::domain::record::{AccountRecord, SCHEMA_VERSION, Verdict};
-use crate::domain::root_activity::{Observed, QUIET, Severity, Sighting, Sign, Triage};
+use crate::alert::{ActivityDetail, Alert, AlertAccount, AlertDetail, DetailType, in_one_line, to_the_second};
+use crate::id::AccountId;
+use crate::record::{AccountRecord, SCHEMA_VERSION, Verdict};
+use crate::root_activity::{Observed, QUIET, Severity, Sighting, Sign, Triage};
 
 /// More keys of what people know are not remembered: those that are forgotten first would have been soon.
 const MOST_KNOWN: usize = 100;

@@ -150,7 +150,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::credentials::{LoginProfile, MfaDevice, SigningCertificate};
+    use crate::credentials::{LoginProfile, MfaDevice, SigningCertificate};
 
     const NOW: OffsetDateTime = datetime!(2026-11-20 12:00 UTC);
     const TWO_WEEKS: HoldBack = HoldBack { keys_used_within: Duration::from_hours(14 * 24), keys_created_before: None };

@@ -52,6 +52,7 @@ pub use dynamodb::{KeyAttribute, KeyType, TableSettings};
 pub use events::PutEvent;
 pub use faults::{Fault, FaultKind, InvalidFault};
 pub use guard_duty::FindingFilter;
+pub use iam::Earlier;
 pub use membership::NewAccount;
 pub use rates::RatePolicy;
 pub use role::{InvalidRoleArn, Role};
@@ -64,7 +65,7 @@ pub use watch::{Access, AssumedRoot, Delivery, SessionFinding, Watch};
 use crate::api::{Answer, ApiError};
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::organization::{AccountId, Organization, OrganizationId, Principal, RootCredentials};
+use crate::organization::{AccountId, Organization, OrganizationId, Principal};
 use crate::queues::Queues;
 use call::{Call, Sequence};
 use caller::Sessions;
@@ -100,7 +101,7 @@ impl fmt::Debug for Aws {
 pub(crate) struct World {
     organization: Organization,
     /// The root credentials of an account before each of its changes, oldest first.
-    history: BTreeMap<AccountId, Vec<RootCredentials>>,
+    history: BTreeMap<AccountId, Vec<Earlier>>,
     sessions: Sessions,
     creations: Vec<Creation>,
     tables: Tables,

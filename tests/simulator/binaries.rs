@@ -24,8 +24,6 @@ impl Binaries {
     pub async fn build() -> Result<&'static Self> {
         static BUILT: OnceCell<Binaries> = OnceCell::const_new();
         let build = || async {
-            // All of the workspace, though only the functions are needed: with fewer packages cargo would unify their
-            // dependencies' features differently and compile the SDK once more.
             Ok(Self { paths: cargo_build().await? })
         };
         BUILT.get_or_try_init(build).await
@@ -53,9 +51,14 @@ struct Target {
 async fn cargo_build() -> Result<BTreeMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    // All of the workspace, though only the functions are needed: with fewer packages cargo would unify the features of
+    // their dependencies differently and compile the SDK once more.
     command.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
     command.args(["--manifest-path", MANIFEST]);
-    if !cfg!(debug_assertions) {
+    if cfg!(debug_assertions) {
+        // With them come the features that the tests need, so that tests and demonstration share what is compiled.
+        command.arg("--examples");
+    } else {
         command.arg("--release");
     }
     // Not `output`: tokio's captures standard error whatever was asked for.

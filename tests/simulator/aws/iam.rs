@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::World;
+use super::{Aws, World};
 use super::authorization::Permission;
 use super::call::{Call, NoInput, number};
 use super::service::{Operation, changes, not_simulated, nothing, reads};
@@ -132,7 +132,7 @@ fn create_login_profile(world: &mut World, call: &Call) -> Answer {
     }
     let profile = LoginProfile { create_date: call.at };
     let answer = json!({"LoginProfile": login_profile(&profile)});
-    world.change_root_credentials(&account, |root| {
+    world.change_root_credentials(&account, call.at, |root| {
         if root.login_profile.is_some() {
             let message = format!("Login Profile for account {account} already exists.");
             return Err(ApiError::new("EntityAlreadyExists", 409, message));
@@ -147,7 +147,7 @@ fn delete_login_profile(world: &mut World, call: &Call) -> Answer {
     let input: UserInput = call.input()?;
     let account = root_user(world, call, input.user_name.as_deref())?;
     world
-        .change_root_credentials(&account, |root| root.login_profile.take().map(|_| ()).ok_or_else(no_login_profile))?;
+        .change_root_credentials(&account, call.at, |root| root.login_profile.take().map(|_| ()).ok_or_else(no_login_profile))?;
     Ok(nothing())
 }
 
@@ -186,7 +186,7 @@ fn delete_access_key(world: &mut World, call: &Call) -> Answer {
     let input: AccessKeyInput = call.input()?;
     let account = root_user(world, call, input.user_name.as_deref())?;
     let absent = format!("The Access Key with id {} cannot be found.", input.access_key_id);
-    world.change_root_credentials(&account, |root| {
+    world.change_root_credentials(&account, call.at, |root| {
         remove(&mut root.access_keys, |key| key.id == input.access_key_id, absent)
     })?;
     Ok(nothing())
@@ -211,7 +211,7 @@ fn delete_signing_certificate(world: &mut World, call: &Call) -> Answer {
     let input: CertificateInput = call.input()?;
     let account = root_user(world, call, input.user_name.as_deref())?;
     let absent = format!("The Certificate with id {} cannot be found.", input.certificate_id);
-    world.change_root_credentials(&account, |root| {
+    world.change_root_credentials(&account, call.at, |root| {
         remove(&mut root.signing_certificates, |certificate| certificate.id == input.certificate_id, absent)
     })?;
     Ok(nothing())
@@ -232,7 +232,7 @@ fn deactivate_mfa_device(world: &mut World, call: &Call) -> Answer {
     let input: MfaDeviceInput = call.input()?;
     let account = root_user(world, call, input.user_name.as_deref())?;
     let absent = format!("MFA Device with serial number {} does not exist.", input.serial_number);
-    world.change_root_credentials(&account, |root| {
+    world.change_root_credentials(&account, call.at, |root| {
         remove(&mut root.mfa_devices, |device| device.serial_number == input.serial_number, absent)
     })?;
     Ok(nothing())
@@ -258,6 +258,21 @@ fn get_account_summary(world: &mut World, call: &Call) -> Answer {
     Ok(json!(summary))
 }
 
+/// The root credentials of an account as they were before a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// When they changed.
+    pub until: OffsetDateTime,
+    pub root: RootCredentials,
+}
+
+impl Aws {
+    /// What the root credentials of an account were before each of their changes, oldest first.
+    pub fn root_history(&self, account: &AccountId) -> Vec<Earlier> {
+        self.lock().history.get(account).cloned().unwrap_or_default()
+    }
+}
+
 impl World {
     /// The root credentials of an account as they were `staleness` changes ago. An account outside the organization
     /// has none.
@@ -265,7 +280,7 @@ impl World {
         let earlier = self.history.get(account).and_then(|history| match staleness {
             0 => None,
             // Further back than the history goes is as far back as it goes.
-            _ => history.get(history.len().saturating_sub(staleness)),
+            _ => history.get(history.len().saturating_sub(staleness)).map(|earlier| &earlier.root),
         });
         let now = || self.organization.account(account).map(|account| &account.root);
         earlier.or_else(now).cloned().unwrap_or_default()
@@ -274,6 +289,7 @@ impl World {
     pub(super) fn change_root_credentials(
         &mut self,
         account: &AccountId,
+        at: OffsetDateTime,
         change: impl FnOnce(&mut RootCredentials) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
         let Some(changed) = self.organization.accounts.get_mut(account) else {
@@ -282,7 +298,7 @@ impl World {
         let before = changed.root.clone();
         change(&mut changed.root)?;
         if changed.root != before {
-            self.history.entry(account.clone()).or_default().push(before);
+            self.history.entry(account.clone()).or_default().push(Earlier { until: at, root: before });
         }
         Ok(())
     }

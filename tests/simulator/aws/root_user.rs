@@ -259,7 +259,7 @@ impl RootUser {
     fn set_password(&self) -> Result<(), NotPossible> {
         self.needs_login_profile()?;
         let now = self.aws.clock.now();
-        self.aws.lock().change_root_credentials(&self.account, |root| {
+        self.aws.lock().change_root_credentials(&self.account, now, |root| {
             root.login_profile = Some(LoginProfile { create_date: now });
             Ok(())
         })?;
@@ -301,7 +301,7 @@ impl RootUser {
         let mut world = self.aws.lock();
         if let Session::AccessKey(id) = &session {
             let last_used = LastUsed { date: now, service: doing.service.to_owned(), region: doing.region.to_owned() };
-            world.change_root_credentials(&self.account, |root| {
+            world.change_root_credentials(&self.account, now, |root| {
                 let key = root.access_keys.iter_mut().find(|key| key.id == *id);
                 if let Some(key) = key {
                     key.last_used = Some(last_used);
@@ -311,7 +311,7 @@ impl RootUser {
         }
         let outcome = world
             .authorize_root(&self.account, session.access_key_id(), doing, now)
-            .and_then(|()| world.change_root_credentials(&self.account, change));
+            .and_then(|()| world.change_root_credentials(&self.account, now, change));
 
         let mut event: Value = serde_json::from_str(CALL).unwrap_or_default();
         replace(&mut event, "source", format!("aws.{}", doing.service));

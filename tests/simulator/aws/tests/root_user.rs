@@ -1,7 +1,7 @@
 //! What a person with root's credentials can do, and what is logged of it.
 
 use super::*;
-use crate::organization::LoginProfile;
+use crate::organization::{LoginProfile, RootCredentials};
 
 /// A member that no policy binds.
 const FREE: &str = "123412341234";

@@ -13,6 +13,7 @@ mod documents;
 mod event_patterns;
 mod evidence;
 mod fault_sweep;
+#[path = "../in_process/mod.rs"]
 mod in_process;
 mod mail;
 mod metrics;

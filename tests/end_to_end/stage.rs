@@ -15,22 +15,12 @@ use simulator::organization::{
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+pub(crate) use crate::in_process::{
+    ACCOUNT_JOINED, EVIDENCE_BUCKET, FUNCTIONS, PASSWORD_RECOVERY, ROOT_ACTIVITY, SCHEDULED_AUDIT, STATE_TABLE,
+    UNLOCK_POLICY, WITH_QUEUE,
+};
 use crate::in_process::{Handle, handle, in_process};
 use crate::schemas::{check_answer, check_event};
-
-pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
-pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
-pub(crate) const ROOT_ACTIVITY: &str = "root-activity";
-pub(crate) const PASSWORD_RECOVERY: &str = "password-recovery";
-pub(crate) const UNLOCK_POLICY: &str = "unlock-policy";
-pub(crate) const FUNCTIONS: [&str; 5] =
-    [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY, PASSWORD_RECOVERY, UNLOCK_POLICY];
-/// Those that a queue invokes; `unlock-policy` is only invoked by people.
-pub(crate) const WITH_QUEUE: [&str; 4] = [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY, PASSWORD_RECOVERY];
-
-/// The names that CloudFormation would make up.
-const STATE_TABLE: &str = "unroot-StateTable-SIMULATED";
-pub(crate) const EVIDENCE_BUCKET: &str = "unroot-evidencebucket-simulated";
 
 /// The accounts of `tests/fixtures/organization.json`.
 pub(crate) const MANAGEMENT: &str = "111122223333";

@@ -319,6 +319,7 @@ impl Aws {
                     permissions: Vec::new(),
                     input: Value::Null,
                     outcome: Outcome::from(&answer),
+                    opened: None,
                     mutating: service.effect(&operation) == Effect::Changes,
                 });
                 Reaction::Answer(respond(service.protocol(), &operation, &answer, &request_id))
@@ -375,6 +376,8 @@ impl Aws {
         if let Some(answer) = &answer {
             world.log_call(&call, answer, request_id);
         }
+        let credentials = answer.as_ref().and_then(|answer| answer.as_ref().ok()?.get("Credentials"));
+        let opened = credentials.and_then(|credentials| credentials.get("AccessKeyId")?.as_str()).map(str::to_owned);
         if matches!(call.service, Service::Sqs | Service::Events | Service::Scheduler) {
             world.bell.ring();
         }
@@ -390,6 +393,7 @@ impl Aws {
             permissions: call.permissions.borrow().clone(),
             input: call.input_without_secrets(),
             outcome,
+            opened,
             mutating: effect == Effect::Changes,
         });
         match (answer, fault) {

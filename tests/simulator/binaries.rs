@@ -23,9 +23,7 @@ impl Binaries {
     /// Builds what is not built yet, once for each program run, with cargo's progress on standard error.
     pub async fn build() -> Result<&'static Self> {
         static BUILT: OnceCell<Binaries> = OnceCell::const_new();
-        let build = || async {
-            Ok(Self { paths: cargo_build().await? })
-        };
+        let build = || async { Ok(Self { paths: cargo_build().await? }) };
         BUILT.get_or_try_init(build).await
     }
 

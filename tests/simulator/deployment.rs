@@ -208,6 +208,12 @@ impl Deployment {
         Ok(self.queues.send(queue, body.to_owned(), serde_json::Map::new())?)
     }
 
+    /// Moves the dead letters of a function back into its queue, as an operator does. Returns how many there were.
+    pub fn redrive(&self, function: &str) -> Result<usize> {
+        let source = self.source(function)?;
+        Ok(self.queues.move_all(&source.dead_letter_arn, &source.queue_arn)?)
+    }
+
     /// Puts an event on a bus and returns the deliveries that follow; none if no rule matches.
     pub fn put_event(&self, bus: Bus, event: &Value) -> Vec<Delivery> {
         let deliveries = self.stacks.put_event(bus, event);

@@ -150,6 +150,22 @@ impl Queues {
         self.state().queues.get(arn).map(|queue| queue.messages.clone()).unwrap_or_default()
     }
 
+    /// Moves all messages of a queue into another, as `StartMessageMoveTask` does: they are as if they were sent now.
+    /// Returns how many there were.
+    pub fn move_all(&self, from: &str, to: &str) -> Result<usize, NoSuchQueue> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let queue = state.queues.get_mut(from).ok_or_else(|| NoSuchQueue { arn: from.to_owned() })?;
+        let messages = std::mem::take(&mut queue.messages);
+        let count = messages.len();
+        for message in messages {
+            state.send(to, Message::new(message.body, message.attributes, now, Duration::ZERO))?;
+        }
+        drop(state);
+        self.bell.ring();
+        Ok(count)
+    }
+
     /// How many messages of a queue are visible.
     pub(crate) fn visible(&self, arn: &str, now: OffsetDateTime) -> usize {
         let state = self.state();

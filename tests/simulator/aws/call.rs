@@ -57,6 +57,8 @@ pub struct CallRecord {
     /// Without secrets.
     pub input: Value,
     pub outcome: Outcome,
+    /// The key id of the root session that an `AssumeRoot` opened.
+    pub opened: Option<String>,
     /// True if the operation is one that changes accounts or the organization.
     pub mutating: bool,
 }

@@ -5,6 +5,7 @@
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use super::authorization::{Denial, Reason};
 use super::call::Call;
@@ -24,6 +25,8 @@ pub struct Fault {
     pub skip: u32,
     /// So many calls are hit; None for all from then on.
     pub times: Option<u32>,
+    /// When it is over, whatever it has hit; None for never.
+    pub until: Option<OffsetDateTime>,
     pub kind: FaultKind,
 }
 
@@ -76,7 +79,7 @@ struct Armed {
 impl Fault {
     /// At every call of an operation.
     pub fn at(operation: &str, kind: FaultKind) -> Self {
-        Self { operation: operation.to_owned(), account: None, skip: 0, times: None, kind }
+        Self { operation: operation.to_owned(), account: None, skip: 0, times: None, until: None, kind }
     }
 
     #[must_use]
@@ -87,6 +90,11 @@ impl Fault {
     #[must_use]
     pub fn skip(self, skip: u32) -> Self {
         Self { skip, ..self }
+    }
+
+    #[must_use]
+    pub fn until(self, until: OffsetDateTime) -> Self {
+        Self { until: Some(until), ..self }
     }
 
     #[must_use]
@@ -117,7 +125,8 @@ impl Fault {
             | FaultKind::Garbled => true,
         };
         let is_account = self.account.as_ref().is_none_or(|account| account.as_str() == call.account());
-        is_operation && is_possible && is_account
+        let is_in_time = self.until.is_none_or(|until| call.at < until);
+        is_operation && is_possible && is_account && is_in_time
     }
 }
 

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Aws, World};
 use super::authorization::Permission;
 use super::call::{Call, NoInput, number};
 use super::service::{Operation, changes, not_simulated, nothing, reads};
+use super::{Aws, World};
 use crate::api::{Answer, ApiError};
 use crate::organization::{AccountId, LoginProfile, RootCredentials};
 
@@ -146,8 +146,9 @@ fn create_login_profile(world: &mut World, call: &Call) -> Answer {
 fn delete_login_profile(world: &mut World, call: &Call) -> Answer {
     let input: UserInput = call.input()?;
     let account = root_user(world, call, input.user_name.as_deref())?;
-    world
-        .change_root_credentials(&account, call.at, |root| root.login_profile.take().map(|_| ()).ok_or_else(no_login_profile))?;
+    world.change_root_credentials(&account, call.at, |root| {
+        root.login_profile.take().map(|_| ()).ok_or_else(no_login_profile)
+    })?;
     Ok(nothing())
 }
 

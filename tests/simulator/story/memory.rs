@@ -70,6 +70,7 @@ mod tests {
             permissions: Vec::new(),
             input,
             outcome: Outcome::Success,
+            opened: None,
             mutating: false,
         }
     }

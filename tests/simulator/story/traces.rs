@@ -110,6 +110,7 @@ mod tests {
             permissions: Vec::new(),
             input: json!({"TaskPolicyArn": {"arn": "arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials"}}),
             outcome: Outcome::Success,
+            opened: None,
             mutating: false,
         }
     }

@@ -63,6 +63,7 @@ fn call(account: &str, operation: &str, input: Value) -> CallRecord {
         permissions: Vec::new(),
         input,
         outcome: Outcome::Success,
+        opened: None,
         mutating: true,
     }
 }

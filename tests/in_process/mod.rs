@@ -34,7 +34,19 @@ use simulator::deployment::Options;
 use simulator::lambda::{Accidents, FunctionError, Handler, InProcess, LogLines, Program, Start};
 use tokio::time::Instant;
 
-use crate::stage::{ACCOUNT_JOINED, FUNCTIONS, PASSWORD_RECOVERY, ROOT_ACTIVITY, SCHEDULED_AUDIT, UNLOCK_POLICY};
+pub(crate) const SCHEDULED_AUDIT: &str = "scheduled-audit";
+pub(crate) const ACCOUNT_JOINED: &str = "account-joined";
+pub(crate) const ROOT_ACTIVITY: &str = "root-activity";
+pub(crate) const PASSWORD_RECOVERY: &str = "password-recovery";
+pub(crate) const UNLOCK_POLICY: &str = "unlock-policy";
+pub(crate) const FUNCTIONS: [&str; 5] =
+    [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY, PASSWORD_RECOVERY, UNLOCK_POLICY];
+/// Those that a queue invokes; `unlock-policy` is only invoked by people.
+pub(crate) const WITH_QUEUE: [&str; 4] = [SCHEDULED_AUDIT, ACCOUNT_JOINED, ROOT_ACTIVITY, PASSWORD_RECOVERY];
+
+/// The names that CloudFormation would make up.
+pub(crate) const STATE_TABLE: &str = "unroot-StateTable-SIMULATED";
+pub(crate) const EVIDENCE_BUCKET: &str = "unroot-evidencebucket-simulated";
 
 /// Where AWS is said to be. Nothing listens there.
 const ENDPOINT: &str = "http://127.0.0.1";

@@ -325,6 +325,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_invocation_ends_at_the_time_that_lambda_names() {
+        let now = time::macros::datetime!(2026-11-20 12:00 UTC);
+        let mut context = lambda_runtime::Context::default();
+        context.deadline = 1_795_176_120_000;
+        let invocation = Invocation::new(LambdaEvent { payload: Value::Null, context: context.clone() }, now);
+        assert_eq!(invocation.time_allowed, Duration::from_mins(2));
+        let ends = [invocation.work_until(), invocation.record_until(), invocation.report_until(), invocation.deadline];
+        let before_the_end = ends.map(|end| invocation.deadline - end);
+        assert_eq!(before_the_end.map(|time| time.as_secs()), [10, 5, 2, 0]);
+        let late = Invocation::new(LambdaEvent { payload: Value::Null, context }, now + Duration::from_hours(1));
+        assert_eq!(late.time_allowed, Duration::ZERO);
+    }
+
+    #[test]
     fn the_deliveries_of_a_message_spread_over_more_than_an_hour() {
         let waits: Vec<_> = (1..15).map(wait_after).collect();
         let first: Vec<_> = waits.iter().take(5).map(Duration::as_secs).collect();

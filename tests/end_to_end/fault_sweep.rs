@@ -105,7 +105,7 @@ async fn sweep_every_call(run: Run, kinds: &[FaultKind]) {
     for kind in kinds {
         for times in lengths(*kind) {
             let mut calls = 0;
-            while check(&stage, run, Fault::at("*", *kind).skip(calls).times(*times)).await {
+            while check(&stage, run, Fault::at("*", *kind).skip(calls).times(*times).may_miss()).await {
                 calls += 1;
                 assert!(calls < MOST_CALLS, "{run:?} with {kind:?}: the run has no end");
             }

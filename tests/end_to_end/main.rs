@@ -1,4 +1,6 @@
-//! The end-to-end tests: the real function binaries, deployed by the real template, in a simulated organization.
+//! The end-to-end tests: the functions, deployed by the real template, in a simulated organization.
+//!
+//! Most run in this process and on simulated time, so they are the same in each run and take no notice of the machine.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,6 +21,7 @@ mod mail;
 mod metrics;
 mod observations;
 mod password_recovery;
+mod processes;
 mod promises;
 mod raw_client;
 mod request_sweep;

@@ -85,7 +85,7 @@ async fn every_recorded_answer_is_the_simulators_answer() {
 
 /// The differences between the recording and the simulator.
 async fn replay(observation: &Observation) -> Vec<String> {
-    let stage = Stage::set(observation).await;
+    let stage = Stage::set(observation);
     // What is denied by a policy above the account was denied to a session that could be opened all the same.
     let is_policy_first = observation.case == "scp_denies_root";
     if is_policy_first {
@@ -112,7 +112,7 @@ async fn replay(observation: &Observation) -> Vec<String> {
 }
 
 impl Stage {
-    async fn set(observation: &Observation) -> Self {
+    fn set(observation: &Observation) -> Self {
         // The recordings come from two organizations; the second one's management account was 123456789012.
         let text = format!("{}{}", observation.input, observation.message.as_deref().unwrap_or_default());
         let management = if text.contains("123456789012") { "123456789012" } else { "111111111111" };

@@ -264,6 +264,17 @@ impl Stage {
     }
 }
 
+/// A fault that hits nothing proves nothing, unless it says so itself.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let missed = self.aws.missed_faults();
+            assert!(missed.is_empty(), "no call was hit by {missed:?}");
+            assert_eq!(self.accidents.missed(), [0; 0], "these invocations met no accident");
+        }
+    }
+}
+
 /// Whether the call changed something, answered or not.
 pub(crate) fn changed(call: &CallRecord) -> bool {
     call.mutating && matches!(call.outcome, Outcome::Success | Outcome::NoAnswer { done: true })

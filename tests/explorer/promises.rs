@@ -347,20 +347,16 @@ impl<'a> Trace<'a> {
                 if detail["account"]["id"] != call.account.as_str() || !is_later {
                     return false;
                 }
-                match Step::of(call) {
-                    Some(step) => {
-                        let is_of_it = date(&detail["examined"]) + Duration::seconds(1) >= call.at;
-                        let said = [steps(&detail["removed"]), steps(&detail["attempted"])].concat();
-                        said.contains(&step) && is_of_it
-                    }
-                    None => {
-                        let action = detail["task"]["action"].as_str().unwrap_or_default();
-                        match call.operation.as_str() {
-                            "CreateLoginProfile" => action.starts_with("Recovery"),
-                            "DeleteBucketPolicy" | "PutBucketPolicy" => action.starts_with("BucketPolicy"),
-                            _ => action.starts_with("QueuePolicy"),
-                        }
-                    }
+                if let Some(step) = Step::of(call) {
+                    let is_of_it = date(&detail["examined"]) + Duration::seconds(1) >= call.at;
+                    let said = [steps(&detail["removed"]), steps(&detail["attempted"])].concat();
+                    return said.contains(&step) && is_of_it;
+                }
+                let action = text(&detail["task"]["action"]);
+                match call.operation.as_str() {
+                    "CreateLoginProfile" => action.starts_with("Recovery"),
+                    "DeleteBucketPolicy" | "PutBucketPolicy" => action.starts_with("BucketPolicy"),
+                    _ => action.starts_with("QueuePolicy"),
                 }
             };
             // One announcement may tell of several changes, but not of the same one twice.
@@ -418,7 +414,8 @@ impl<'a> Trace<'a> {
             let is_kept = self.window_at(&account, asked.answered).is_some_and(|window| window.ends >= ends);
             let has_profile = self.history[&account].at(asked.answered).login_profile.is_some();
             let is_over = ends <= asked.answered;
-            if !was_closed && !is_over && !(is_kept && has_profile) {
+            let is_open = is_kept && has_profile;
+            if !(was_closed || is_over || is_open) {
                 let what = if is_kept { "no password can be set" } else { "no window is kept" };
                 wrong.push(format!("{account} was said to be open until {ends} at {}, and {what}", asked.answered));
             }
@@ -680,7 +677,14 @@ fn steps_of(found: &Value) -> Vec<Step> {
 /// What the writes to the table made of the windows.
 fn windows(calls: &[CallRecord]) -> BTreeMap<AccountId, Vec<Written>> {
     let mut windows: BTreeMap<AccountId, Vec<Written>> = BTreeMap::new();
+    let mut tokens = BTreeSet::new();
     for call in calls.iter().filter(|call| is_done(call)) {
+        // A transaction that is sent again is not done again.
+        if let Some(token) = call.input["ClientRequestToken"].as_str()
+            && !tokens.insert(token)
+        {
+            continue;
+        }
         let mut write = |account: &Value, window| {
             windows.entry(id(text(&account["S"]))).or_default().push(Written { at: call.at, window });
         };

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use crate::command_of;
 use crate::known::{Kept, broken_promises};
 use crate::play::{Figures, Played, play};
@@ -104,9 +102,9 @@ fn timeline(played: &Played) -> Vec<String> {
     for (at, event) in played.announced() {
         let detail = &event["detail"];
         let action = detail["task"]["action"].as_str().unwrap_or_default();
-        let said = |name: &str| match &detail[name] {
-            Value::Array(steps) if !steps.is_empty() => format!(" {name} {}", detail[name]),
-            _ => String::new(),
+        let said = |name: &str| {
+            let steps = detail[name].as_array().filter(|steps| !steps.is_empty());
+            steps.map_or_else(String::new, |_| format!(" {name} {}", detail[name]))
         };
         let headline = detail["headline"].as_str().unwrap_or_default();
         lines.push((at, format!("EVENT    {headline} {action}{}{}", said("removed"), said("attempted"))));

@@ -246,6 +246,11 @@ impl Aws {
         self.lock().faults.hits()
     }
 
+    /// The faults that have hit no call so far, though they were to: since the start, also those that are in force no more.
+    pub fn missed_faults(&self) -> Vec<Fault> {
+        self.lock().faults.missed()
+    }
+
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
     }
@@ -267,6 +272,8 @@ impl Aws {
         let mut world = self.lock();
         let old = std::mem::replace(&mut *world, World::new(organization, self.queues.clone(), self.bell.clone()));
         (world.latency, world.chance) = (old.latency, old.chance);
+        world.faults = old.faults;
+        world.faults.clear();
         world.rates.policy = old.rates.policy;
         world.listeners = old.listeners;
         world.put_listeners = old.put_listeners;

@@ -25,7 +25,7 @@ mod verdicts;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub(crate) async fn tell(options: crate::Story) -> Result<()> {
     teller.introduce();
     Binaries::build().await?;
 
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let auditing = teller.stage.deploy(Mode::Audit).await?;
     let functions: Vec<_> = auditing.functions().collect();
     let gist = format!(
@@ -393,8 +393,8 @@ fn policies(organization: &Organization) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use simulator::clock::Clock;
     use simulator::organization::{LoginProfile, RootCredentials};
-    use time::OffsetDateTime;
 
     use super::*;
 
@@ -411,7 +411,7 @@ mod tests {
 
         let webshop = "444455556666".parse().unwrap();
         teller.stage.aws.with_organization(|organization| {
-            let password = LoginProfile { create_date: OffsetDateTime::now_utc() };
+            let password = LoginProfile { create_date: Clock::of_machine().now() };
             organization.accounts.get_mut(&webshop).unwrap().root.login_profile = Some(password);
         });
         let error = teller.conclude(Duration::ZERO).unwrap_err();

@@ -145,3 +145,52 @@ fn answer(mut report: AuditReport) -> Result<Value, FunctionError> {
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::failure::{Cause, Failure};
+    use shared::domain::record::{SCHEMA_VERSION, Totals};
+    use shared::domain::request::Mode;
+    use shared::domain::trigger::Trigger;
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn record(number: usize, verdict: Verdict) -> AccountRecord {
+        let failure = Failure::observed(Cause::Transient, "sts:AssumeRoot", "x".repeat(300));
+        let id = format!("{number:012}").parse().unwrap();
+        AccountRecord { verdict, ..AccountRecord::unknown(id, failure, OffsetDateTime::UNIX_EPOCH) }
+    }
+
+    fn answered(accounts: Vec<AccountRecord>) -> AuditReport {
+        let report = AuditReport {
+            schema_version: SCHEMA_VERSION,
+            run: "run".to_owned(),
+            started: OffsetDateTime::UNIX_EPOCH,
+            finished: OffsetDateTime::UNIX_EPOCH,
+            organization: "o-aa111bb222".parse().unwrap(),
+            management_account: "111122223333".parse().unwrap(),
+            mode: Mode::Audit,
+            trigger: Trigger::Request,
+            selection: Selection::Everything,
+            completeness: Completeness::Complete,
+            totals: Totals::default(),
+            accounts,
+            accounts_left_out: 0,
+        };
+        serde_json::from_value(answer(report).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_for_lambda_is_shortened() {
+        let left = |verdicts: &[(usize, Verdict)]| {
+            let records =
+                verdicts.iter().flat_map(|(count, verdict)| (0..*count).map(|number| record(number, *verdict)));
+            let report = answered(records.collect());
+            (report.accounts.len(), report.accounts_left_out)
+        };
+        assert_eq!(left(&[(100, Verdict::Clean), (10, Verdict::Unknown)]), (110, 0));
+        assert_eq!(left(&[(9_000, Verdict::Clean), (10, Verdict::Unknown)]), (10, 9_000));
+        assert_eq!(left(&[(10, Verdict::Clean), (9_000, Verdict::Unknown)]), (0, 9_010));
+    }
+}

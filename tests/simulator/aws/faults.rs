@@ -27,6 +27,8 @@ pub struct Fault {
     pub times: Option<u32>,
     /// When it is over, whatever it has hit; None for never.
     pub until: Option<OffsetDateTime>,
+    /// Whether whoever injects it does not count on it: one that hits nothing proves nothing.
+    pub may_miss: bool,
     pub kind: FaultKind,
 }
 
@@ -65,9 +67,12 @@ pub enum FaultKind {
 #[error("{0}; write it like `iam:GetAccountSummary=throttle,account=444455556666,skip=2,times=1`")]
 pub struct InvalidFault(String);
 
-/// The faults in force.
+/// The faults in force, and those that never hit a call while they were.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Armed>);
+pub(crate) struct Faults {
+    armed: Vec<Armed>,
+    missed: Vec<Fault>,
+}
 
 #[derive(Debug)]
 struct Armed {
@@ -79,7 +84,15 @@ struct Armed {
 impl Fault {
     /// At every call of an operation.
     pub fn at(operation: &str, kind: FaultKind) -> Self {
-        Self { operation: operation.to_owned(), account: None, skip: 0, times: None, until: None, kind }
+        Self {
+            operation: operation.to_owned(),
+            account: None,
+            skip: 0,
+            times: None,
+            until: None,
+            may_miss: false,
+            kind,
+        }
     }
 
     #[must_use]
@@ -90,6 +103,11 @@ impl Fault {
     #[must_use]
     pub fn skip(self, skip: u32) -> Self {
         Self { skip, ..self }
+    }
+
+    #[must_use]
+    pub fn may_miss(self) -> Self {
+        Self { may_miss: true, ..self }
     }
 
     #[must_use]
@@ -243,22 +261,29 @@ fn write_conflict(call: &Call) -> Option<ApiError> {
 
 impl Faults {
     pub(crate) fn inject(&mut self, fault: Fault) {
-        self.0.push(Armed { fault, seen: 0, hit: 0 });
+        self.armed.push(Armed { fault, seen: 0, hit: 0 });
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.missed = self.missed();
+        self.armed.clear();
+    }
+
+    /// Those that have hit nothing, though they were to.
+    pub(crate) fn missed(&self) -> Vec<Fault> {
+        let unhit = self.armed.iter().filter(|armed| armed.hit == 0 && !armed.fault.may_miss);
+        self.missed.iter().chain(unhit.map(|armed| &armed.fault)).cloned().collect()
     }
 
     /// How many calls were hit.
     pub(crate) fn hits(&self) -> u32 {
-        self.0.iter().map(|armed| armed.hit).sum()
+        self.armed.iter().map(|armed| armed.hit).sum()
     }
 
     /// The fault that hits a call. Each fault counts the calls that match it, hit or not.
     pub(crate) fn strike(&mut self, call: &Call, effect: Effect) -> Option<FaultKind> {
         let mut struck = None;
-        for armed in self.0.iter_mut().filter(|armed| armed.fault.matches(call, effect)) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.fault.matches(call, effect)) {
             armed.seen += 1;
             let is_due = armed.seen > armed.fault.skip && armed.fault.times.is_none_or(|times| armed.hit < times);
             if is_due && struck.is_none() {

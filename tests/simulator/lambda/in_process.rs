@@ -111,6 +111,12 @@ impl Accidents {
         lock(&self.0).invocations
     }
 
+    /// The invocations whose accidents did not happen: they ended before, or there were not so many.
+    pub fn missed(&self) -> Vec<u64> {
+        let plan = lock(&self.0);
+        plan.accidents.keys().filter(|invocation| !plan.happened.contains(*invocation)).copied().collect()
+    }
+
     /// How many accidents happened.
     pub fn happened(&self) -> usize {
         lock(&self.0).happened.len()

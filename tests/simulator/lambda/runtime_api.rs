@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -12,11 +12,13 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::FunctionError;
+use crate::clock::Clock;
 
 /// The most that a function may return, in bytes.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
@@ -110,11 +112,11 @@ impl RuntimeApi {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(invocation.request_id.clone());
         // Nobody waits for a process that is being stopped.
         let _ = self.reports.send(Report::Started);
-        let deadline = (SystemTime::now() + self.timeout).duration_since(UNIX_EPOCH).unwrap_or_default();
+        let deadline = Clock::of_machine().now() + self.timeout - OffsetDateTime::UNIX_EPOCH;
         let response = Response::builder()
             .header("Content-Type", "application/json")
             .header("Lambda-Runtime-Aws-Request-Id", &invocation.request_id)
-            .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
+            .header("Lambda-Runtime-Deadline-Ms", deadline.whole_milliseconds().to_string())
             .header("Lambda-Runtime-Invoked-Function-Arn", &self.function_arn)
             .header(
                 "Lambda-Runtime-Trace-Id",

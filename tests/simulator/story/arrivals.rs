@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use simulator::aws::{Aws, NewAccount};
+use simulator::clock::Clock;
 use simulator::deployment::Deployment;
 use simulator::organization::{
     AccessKey, Account, AccountId, CredentialStatus, LastUsed, LoginProfile, RootCredentials,
 };
-use time::OffsetDateTime;
 
 use super::aftermath::{self, Aftermath};
 use super::console::Console;
@@ -35,7 +35,7 @@ pub(crate) fn create(aws: &Aws) -> AccountId {
 
 /// An account from elsewhere, with a root password and an access key that nobody used for long.
 pub(crate) fn invite(aws: &Aws) -> AccountId {
-    let long_ago = OffsetDateTime::now_utc() - time::Duration::days(400);
+    let long_ago = Clock::of_machine().now() - time::Duration::days(400);
     let last_used = LastUsed { date: long_ago, service: "ec2".to_owned(), region: "us-west-2".to_owned() };
     let access_key = AccessKey {
         id: "AKIAACQUIREDFORUMEXAMPLE".to_owned(),

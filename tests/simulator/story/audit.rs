@@ -1,13 +1,13 @@
 //! A scheduled audit: the schedule fires, the accounts pass by, and what came of it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use simulator::aws::{CallRecord, Outcome};
+use simulator::clock::Clock;
 use simulator::deployment::Deployment;
-use time::OffsetDateTime;
 
 use super::console::{Console, NO_BREAK};
 use super::record::{self, AccountRecord, Credentials, HeldBackReason, Verdict};
@@ -37,7 +37,7 @@ pub(crate) async fn run(console: &Console, stage: &Stage, deployment: &Deploymen
     let mut lines = Vec::new();
     let mut took = None;
 
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let mut progress = console.progress(stage.aws.organization().accounts.len());
     let mut tick = tokio::time::interval(TICK);
     deployment.fire_schedules()?;
@@ -133,7 +133,7 @@ fn held_back(records: &[AccountRecord]) -> Vec<String> {
     all.filter_map(|(record, held_back)| match &held_back.reason {
         HeldBackReason::UsedRecently { last_used, service } => {
             let key = held_back.id.as_deref().unwrap_or_default();
-            let hours = (OffsetDateTime::now_utc() - *last_used).whole_hours();
+            let hours = (Clock::of_machine().now() - *last_used).whole_hours();
             Some(format!("{}: {key}, used {hours} hours ago for {service}", record.account()))
         }
         // The key that an MFA device protects has its own line.

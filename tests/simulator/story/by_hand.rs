@@ -8,8 +8,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use regex_lite::Regex;
 use simulator::aws::Credentials;
+use simulator::clock::Clock;
 use simulator::organization::AccountId;
-use time::OffsetDateTime;
 use tokio::net::TcpStream;
 
 use super::stage::Stage;
@@ -51,7 +51,7 @@ async fn call(
         form_urlencoded::Serializer::new(String::new()).append_pair("Action", operation).extend_pairs(input).finish();
     let address = stage.address();
     let mut request = Request::post("/").header("host", address.to_string()).body(Bytes::from(form))?;
-    credentials.sign(&mut request, REGION, service, OffsetDateTime::now_utc())?;
+    credentials.sign(&mut request, REGION, service, Clock::of_machine().now())?;
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);

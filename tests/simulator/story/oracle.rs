@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simulator::aws::CallRecord;
+use simulator::clock::Clock;
 use simulator::organization::{
     Account, AccountId, AccountState, CredentialStatus, EXEMPT_TAG, Organization, RootCredentials,
 };
-use time::{Duration, OffsetDateTime};
+use time::Duration;
 
 use super::news::{Change, DELETED, FOUND, NOT_VERIFIED};
 use super::record::{AccountRecord, Credentials, Verdict};
@@ -196,7 +197,7 @@ fn fate(organization: &Organization, id: &AccountId, account: &Account) -> Fate 
 /// Nothing, but for keys in use and the MFA that protects them.
 fn stripped(root: &RootCredentials) -> RootCredentials {
     let is_in_use = |key: &&simulator::organization::AccessKey| {
-        let is_recent = |date| date > OffsetDateTime::now_utc() - KEYS_ARE_IN_USE_FOR;
+        let is_recent = |date| date > Clock::of_machine().now() - KEYS_ARE_IN_USE_FOR;
         key.status == CredentialStatus::Active && key.last_used.as_ref().is_some_and(|used| is_recent(used.date))
     };
     let access_keys: Vec<_> = root.access_keys.iter().filter(is_in_use).cloned().collect();

@@ -52,7 +52,7 @@ fn id(account: &str) -> AccountId {
 
 fn call(account: &str, operation: &str, input: Value) -> CallRecord {
     CallRecord {
-        at: OffsetDateTime::UNIX_EPOCH,
+        at: time::OffsetDateTime::UNIX_EPOCH,
         request_id: String::new(),
         caller: String::new(),
         access_key_id: String::new(),
